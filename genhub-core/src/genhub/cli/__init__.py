@@ -1,0 +1,133 @@
+"""The command `genhub`: find the sub-command, run it, and put every error into a sentence.
+
+Sub-commands are modules that are imported when they are asked for, so that `genhub --help` costs
+little more than Python itself. Packages add their own through the group `genhub.commands`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from importlib import import_module
+from typing import Any
+
+from genhub import __version__
+from genhub.errors import EXIT_INTERRUPTED, EXIT_RUN_FAILED, GenHubError
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "run": "make what a file describes, or repeat a run or a picture",
+    "validate": "check files without loading a model",
+    "plan": "show what would be attached where, and run nothing",
+    "plugins": "list what the installed packages offer",
+    "schema": "print the JSON Schema of the files, for editors",
+    "show": "tell how a run or a picture was made",
+}
+
+HELP = f"""\
+GenHub {__version__}: make generative models faster, longer and more controllable.
+
+usage: genhub COMMAND [ARGUMENTS]
+
+{{commands}}
+
+example:
+  genhub run quickstart.yaml --set sampling.steps=10
+
+`genhub COMMAND --help` explains one command. `genhub plugins commands` lists
+those that packages have added. Every command takes --verbose (show tracebacks);
+`genhub --version` prints the version.
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command line and give its exit status; no exception but a second Ctrl-C escapes."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    while words[:1] == ["--verbose"]:
+        words = [*words[1:], "--verbose"]
+    if words in ([], ["--verbose"]) or words[0] in ("-h", "--help", "help"):
+        sys.stdout.write(_help())
+        return 0
+    if words[0] in ("-V", "--version"):
+        sys.stdout.write(f"genhub {__version__}\n")
+        return 0
+    verbose, as_json = "--verbose" in words, "--json" in words
+    try:
+        status = _dispatch(words[0], words[1:])
+        sys.stdout.flush()
+        return status
+    except GenHubError as error:
+        _traceback_if(verbose)
+        _tell(error, as_json)
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at exit
+        return EXIT_RUN_FAILED
+    except Exception as error:
+        _traceback_if(verbose)
+        text = " ".join(str(error).split())
+        sys.stderr.write(
+            f"error: genhub {words[0]} stopped at an unexpected {type(error).__name__}"
+            f"{': ' if text else ''}{text}"
+            f"{'' if verbose else '; run it again with --verbose to see where'}\n"
+        )
+        return EXIT_RUN_FAILED
+
+
+def _dispatch(name: str, words: list[str]) -> int:
+    command = _command(name)
+    summary = COMMANDS.get(name) or command.summary
+    parser = ArgumentParser(
+        prog=f"genhub {name}",
+        description=f"{summary[:1].upper()}{summary[1:]}.",
+        allow_abbrev=False,
+    )
+    command.arguments(parser)
+    parser.add_argument("--verbose", action="store_true", help="show tracebacks of errors")
+    try:
+        args: Namespace = parser.parse_args(words)
+    except SystemExit as stop:  # --help, or a usage error that argparse has already told
+        return int(stop.code or 0)
+    return int(command.run(args) or 0)
+
+
+def _command(name: str) -> Any:
+    """Give a module of ours, or an object of a package, with `arguments` and `run`."""
+    if name in COMMANDS:
+        return import_module(f"genhub.cli.{name}")
+    from difflib import get_close_matches
+
+    from genhub.registry import default
+
+    if close := get_close_matches(name, COMMANDS, n=1):
+        hint = f"did you mean 'genhub {close[0]}'?"
+        if name not in default().get("commands").names():
+            raise GenHubError("GH201", f"no command is called '{name}'", hint=hint)
+    return default().get("commands").load(name)()
+
+
+def _help() -> str:
+    rows = [f"  {name:<10}{summary}" for name, summary in COMMANDS.items()]
+    return HELP.format(commands="\n".join(rows))
+
+
+def _tell(error: GenHubError, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        problems = [problem.to_json() for problem in error.problems]
+        sys.stdout.write(json.dumps({"ok": False, "problems": problems}, indent=2) + "\n")
+    else:
+        sys.stderr.write(f"{error}\n")
+
+
+def _traceback_if(verbose: bool) -> None:
+    if verbose:
+        import traceback
+
+        traceback.print_exc()

@@ -1,0 +1,209 @@
+"""From a file or a map to a validated config, with every problem told at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from genhub.config.checks import (
+    OPTIONAL,
+    check_blocks,
+    check_drivers,
+    check_names,
+    locate_prompts,
+)
+from genhub.config.files import expand, read_file, task_as_block
+from genhub.config.messages import explain, place
+from genhub.config.model import RunConfig
+from genhub.config.names import Used, drivers_of
+from genhub.config.overrides import apply, overrides, within
+from genhub.config.resolved import as_written
+from genhub.config.tree import Loc, Node, from_python, plain
+from genhub.config.union import run_class
+from genhub.errors import GenHubError, Mark, Problem
+from genhub.registry import Registries, default
+
+__all__ = ["Loaded", "load"]
+
+MOST_PROBLEMS = 20
+FIXED = ("extends", "genhub", "variants", "compare")  # keys that a variant cannot override
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A valid config with what it was read from.
+
+    `text` is the file as it stands, `drivers` are the plugins that it names.
+    """
+
+    config: RunConfig
+    text: str
+    path: Path | None
+    drivers: tuple[Used, ...]
+    _root: Node  # as validated
+    _tree: Node  # as given, before the registry's spelling of names
+    _registries: Registries
+
+    def mark(self, loc: Loc) -> Mark | None:
+        """Give where the value at `loc`, or else the nearest block around it, was written."""
+        return place(self._root, loc) if loc else None
+
+    def variant(self, name: str) -> Loaded:
+        """Give the config of a variant, itself without `variants` and `compare`.
+
+        `baseline` is the config without attention and parallel, `main` the config as it is.
+        Raises GenHubError (GH207) where there is no such variant.
+        """
+        tree, problems = _variant_tree(self._tree, name)
+        made, found = _validated(tree, self._registries)
+        if made is None or problems or found:
+            raise _error([*problems, *found], self.path)
+        return replace(self, config=made.config, drivers=made.used, _root=made.root, _tree=tree)
+
+
+@dataclass(frozen=True)
+class _Validated:
+    config: RunConfig
+    used: tuple[Used, ...]
+    root: Node
+
+
+def load(
+    source: str | PathLike[str] | Mapping[str, Any],
+    *,
+    set: Mapping[str, Any] | Sequence[str] = (),
+    registries: Registries | None = None,
+) -> Loaded:
+    """Read and validate a config: a YAML file, or a map of the same shape.
+
+    `set` overrides values, `["sampling.steps=30"]` or `{"sampling.steps": 30}`. Raises GenHubError
+    with all problems found, sorted by place. Imports the modules of the drivers that are named,
+    and no torch.
+    """
+    registries = registries or default()
+    path = None if isinstance(source, Mapping) else Path(source)
+    problems: list[Problem] = []
+    try:
+        if isinstance(source, Mapping):
+            root, text = expand(from_python(source), problems), as_written(source)
+        else:
+            root, text = read_file(str(source), problems)
+        root = task_as_block(apply(root, overrides(set or (), problems)))
+        root = locate_prompts(_completed(root, path), problems)
+    except GenHubError as error:
+        raise _error([*problems, *error.problems], path) from None
+    read = {problem.mark for problem in problems}
+    made, found = _validated(root, registries)
+    found += _of_variants(root, registries, found)
+    problems += [p for p in found if p.mark is None or p.mark not in read]  # follow from the first
+    if made is None or problems:
+        raise _error(problems, path)
+    return Loaded(made.config, text, path, made.used, made.root, root, registries)
+
+
+def _completed(root: Node, path: Path | None) -> Node:
+    """Add what follows from elsewhere: the name from the file's, and the task."""
+    if "name" not in root.map and path is not None:
+        root = root.with_("name", Node(path.stem, written=path.stem))
+    if "task" not in root.map:
+        block = Node({"type": Node("generate", written="generate")})
+        root = root.with_("task", block)
+    return root
+
+
+def _validated(root: Node, registries: Registries) -> tuple[_Validated | None, list[Problem]]:
+    """Validate in two passes: names of drivers first, then values by their Config classes."""
+    problems: list[Problem] = []
+    named = drivers_of(root, registries, problems)
+    check_names(named.root, registries, problems)
+    check_blocks(named, problems)
+    try:
+        model = run_class(named.used, holes=named.holes)
+    except GenHubError as error:
+        return None, [*problems, *error.problems]
+    try:
+        config = model.model_validate_json(json.dumps(plain(named.root)), strict=True)
+    except ValidationError as error:
+        return None, [*problems, *explain(error.errors(include_url=False), named.root, model)]
+    if problems:
+        return None, problems
+    config._spellings = dict(_spellings(named.root))
+    config._unread = frozenset(b for b in OPTIONAL if b not in _reads(named.used))
+    check_drivers(config, named.used, named.root, problems)
+    return _Validated(config, named.used, named.root), problems
+
+
+def _reads(used: Sequence[Used]) -> frozenset[str]:
+    return next((u.cls.reads for u in used if u.kind == "tasks"), frozenset())  # type: ignore[attr-defined]
+
+
+def _of_variants(root: Node, registries: Registries, known: Sequence[Problem]) -> list[Problem]:
+    """Validate every variant; what is wrong with the config itself is not told again."""
+    variants = root.map.get("variants")
+    told: list[Problem] = []
+    for name, block in variants.map.items() if variants is not None else ():
+        if not isinstance(block.value, dict):
+            continue
+        tree, problems = _variant_tree(root, name)
+        fresh = [p for p in [*problems, *_validated(tree, registries)[1]] if p not in known]
+        told += [replace(p, message=f"variant '{name}': {p.message}") for p in fresh]
+    return told
+
+
+def _variant_tree(root: Node, name: str) -> tuple[Node, list[Problem]]:
+    """Give the tree of a variant, and what is wrong with its overrides."""
+    tree = root.without("variants", "compare")
+    if name == "main":
+        return tree, []
+    if name == "baseline":
+        tree = tree.without("attention", "parallel")
+        return tree, []
+    variants = root.map.get("variants")
+    block = variants.map.get(name) if variants is not None else None
+    if block is None:
+        known = ", ".join(["main", "baseline", *(variants.map if variants is not None else ())])
+        raise GenHubError("GH207", f"there is no variant '{name}'", hint=f"there are: {known}")
+    problems = [
+        Problem("GH305", f"'{key}' cannot differ between variants", "take it out", block.keys[key])
+        for key in FIXED
+        if key in block.map
+    ]
+    try:
+        return task_as_block(apply(tree, within(block.without(*FIXED)))), problems
+    except GenHubError as error:
+        return tree, [*problems, *error.problems]
+
+
+def _spellings(node: Node, loc: Loc = ()) -> Iterator[tuple[Loc, str]]:
+    if node.spelling is not None:
+        yield loc, node.spelling
+    for key, held in node.map.items():
+        yield from _spellings(held, (*loc, key))
+    if isinstance(node.value, list):
+        for index, held in enumerate(node.value):
+            yield from _spellings(held, (*loc, index))
+
+
+def _error(problems: Sequence[Problem], path: Path | None) -> GenHubError:
+    """Bundle problems: each once, the file's own first, by line, not more than a screen holds."""
+    main = str(path) if path is not None else ""
+
+    def by_place(problem: Problem) -> tuple[bool, str, int, int]:
+        mark = problem.mark
+        if mark is None:
+            return True, "", 0, 0
+        return mark.file != main, mark.file, mark.line, mark.column
+
+    listed = sorted(dict.fromkeys(problems), key=by_place)
+    shown, more = listed[:MOST_PROBLEMS], len(listed) - MOST_PROBLEMS
+    if more > 0:
+        last = shown[-1]
+        hint = f"{last.hint}\n  and {more} more problems" if last.hint else f"and {more} more"
+        shown[-1] = replace(last, hint=hint)
+    return GenHubError.several(shown)

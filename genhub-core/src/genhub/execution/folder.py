@@ -1,0 +1,172 @@
+"""The folder of one run: who made what, how, and how it ended, true at every moment.
+
+manifest.json is written first, with status `running`, and replaced as a whole at every change: a
+run that is killed leaves a manifest that can be read.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from contextlib import suppress
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from genhub.errors import GenHubError
+from genhub.execution.faults import is_disk_full, refused
+
+__all__ = ["MANIFEST", "RunFolder", "replace_file"]
+
+MANIFEST = "manifest.json"
+SCHEMA = 1
+_RESERVE = ".reserve"
+_RESERVED_BYTES = 256 * 1024
+
+log = logging.getLogger("genhub")
+
+
+class RunFolder:
+    """A run's files and its manifest.
+
+    `manifest` is what manifest.json holds; `note` changes both.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def create(cls, parent: Path, name: str, digest: str) -> RunFolder:
+        """Make a new folder `name-YYYYmmdd-HHMMSS-hash6` below `parent`.
+
+        Raises GH601 where that is refused and GH602 where no space is left.
+        """
+        now = datetime.now(UTC)
+        stem = f"{_plain(name)}-{now.astimezone():%Y%m%d-%H%M%S}-{digest[:6]}"
+        try:
+            path = _fresh(parent, stem)
+            (path / "artifacts").mkdir()
+            # Space that is given back when the disk is full, so that the manifest can say so.
+            (path / _RESERVE).write_bytes(b"\0" * _RESERVED_BYTES)
+        except OSError as error:
+            raise refused(parent / stem, error) from error
+        folder = cls(path, {"genhub": SCHEMA, "name": name, "run": path.name})
+        folder._begin(now)
+        _point_latest(parent, path)
+        return folder
+
+    @classmethod
+    def reopen(cls, path: Path) -> RunFolder:
+        """Go on in a folder that an unfinished run left."""
+        folder = cls(path, read_manifest(path))
+        for stale in ("ended", "error"):
+            folder.manifest.pop(stale, None)
+        folder._begin(datetime.now(UTC))
+        return folder
+
+    def _begin(self, now: datetime) -> None:
+        try:
+            self.note(status="running", started=_stamp(now), problems=[])
+        except OSError as error:
+            raise refused(self.path, error) from error
+
+    def note(self, **changes: Any) -> None:
+        """Change entries of the manifest, in memory and on disk."""
+        self.manifest.update(changes)
+        text = json.dumps(self.manifest, indent=2, ensure_ascii=False, default=str)
+        replace_file(self.path / MANIFEST, text.encode() + b"\n")
+
+    def finish(self, status: str, **changes: Any) -> None:
+        """Note how the run ended; on a full disk the reserve makes room for it."""
+        changes |= {"status": status, "ended": _stamp(datetime.now(UTC))}
+        try:
+            self.note(**changes)
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+            self._give_reserve_back()
+            self.note(**changes)
+        self._give_reserve_back()
+
+    def write(self, name: str, text: str) -> None:
+        """Write a small text file as a whole."""
+        replace_file(self.path / name, text.encode())
+
+    def append(self, name: str, line: str) -> None:
+        """Add one line to a file."""
+        with (self.path / name).open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def _give_reserve_back(self) -> None:
+        with suppress(OSError):
+            (self.path / _RESERVE).unlink(missing_ok=True)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read the manifest of a run folder; raises GH608 where there is none that can be read."""
+    try:
+        manifest = json.loads((path / MANIFEST).read_bytes())
+    except FileNotFoundError:
+        raise GenHubError(
+            "GH608", f"{path} is no run folder: it has no {MANIFEST}", hint="give a folder of runs/"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise GenHubError("GH608", f"{path / MANIFEST} cannot be read: {error}") from error
+    if not isinstance(manifest, dict) or manifest.get("genhub") != SCHEMA:
+        raise GenHubError("GH608", f"{path / MANIFEST} is no manifest of this version of GenHub")
+    return manifest
+
+
+def replace_file(path: Path, content: bytes) -> str:
+    """Write a file so that its name holds the old or the new content, never a part.
+
+    Gives the sha256 of the content. Leaves nothing behind when it fails.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    return sha256(content).hexdigest()
+
+
+def _fresh(parent: Path, stem: str) -> Path:
+    parent.mkdir(parents=True, exist_ok=True)
+    for attempt in range(1, 1000):  # several runs may begin in one second
+        path = parent / (stem if attempt == 1 else f"{stem}-{attempt}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise FileExistsError(f"{parent / stem} exists a thousand times")
+
+
+def _point_latest(parent: Path, path: Path) -> None:
+    """Make `latest` point to this run, where the file system has links."""
+    temporary = parent / f".latest-{path.name}"
+    try:
+        temporary.symlink_to(path.name, target_is_directory=True)
+        os.replace(temporary, parent / "latest")
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _plain(name: str) -> str:
+    """Reduce a name to what every file system takes, inside one folder."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip(".-")[:48] or "run"
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")

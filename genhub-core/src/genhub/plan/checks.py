@@ -1,0 +1,150 @@
+"""Hold what drivers need against the run: owners, ranks, modality, families, whole sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import Any
+
+from genhub.api import ANY, Needs, Problem, Shard
+from genhub.errors import Mark
+from genhub.plan.claims import Claim
+from genhub.plan.parts import Part
+
+__all__ = ["check_blocks", "check_needs", "check_sequence"]
+
+PRODUCT = {"image": "images", "audio": "audio", "video": "videos"}
+UNBOUNDED = 10**9
+
+# Blocks that do nothing unless the task reads them, and those that a task cannot do without.
+BLOCKS = (
+    "model", "attention", "parallel", "decoder", "environment", "search",
+    "kernels", "input", "sampling",
+)  # fmt: skip
+REQUIRED = ("decoder", "environment", "search")
+
+
+def check_needs(
+    parts: Sequence[Part],
+    *,
+    world: int | None = None,
+    modality: str | None = None,
+    family: str | None = None,
+    model: str = "the model",
+) -> list[Problem]:
+    """Find what parts cannot share or cannot get; a fact given as None is not known yet.
+
+    GH404 two owners of one resource, GH406 an impossible number of ranks, GH407 another modality
+    or family.
+    """
+    needs = [(part, part.driver.needs()) for part in parts]
+    problems = [p for one, other in combinations(needs, 2) for p in _owners(one, other)]
+    for part, need in needs:
+        if world is not None:
+            problems += _ranks(part, need, world)
+        problems += _serves(part, need, modality, family, model)
+    return problems
+
+
+def check_sequence(
+    claims: Sequence[Claim], scheduler: Part | None, shard: Shard | None
+) -> list[Problem]:
+    """Find mixers that must see all tokens at sites of which a rank sees a part (GH405).
+
+    Frames are spread over ranks: spatial sites still see their whole frame.
+    """
+    if scheduler is None or shard is None or shard.stop - shard.start == shard.total:
+        return []
+    problems = []
+    for claim in claims:
+        cut = [s for s in claim.sites if shard.axis != "frames" or s.axis == "temporal"]
+        if claim.part.driver.needs().sequence == "whole" and cut:
+            problems.append(
+                Problem(
+                    "GH405",
+                    f"'{claim.label}' needs the whole sequence, '{scheduler.label}' gives each "
+                    f"rank {shard.stop - shard.start} of {shard.total} {shard.axis}",
+                    hint="use where.axis=spatial"
+                    if shard.axis == "frames"
+                    else f"leave out '{claim.label}' or '{scheduler.label}'",
+                    mark=claim.part.mark,
+                )
+            )
+    return problems
+
+
+def check_blocks(
+    task: str,
+    reads: frozenset[str],
+    config: Any,
+    mark: Callable[[tuple[str, ...]], Mark | None] = lambda loc: None,
+) -> list[Problem]:
+    """Find blocks that the task lacks (GH409) and blocks that it would ignore (GH410)."""
+    problems = []
+    for block in BLOCKS:
+        given = bool(getattr(config, block)) and block in config.model_fields_set
+        if given and block not in reads:
+            problems.append(
+                Problem(
+                    "GH410",
+                    f"'{block}' is not used by task '{task}'",
+                    hint=f"remove '{block}:', or choose another task",
+                    mark=mark((block,)),
+                )
+            )
+        if block in REQUIRED and block in reads and not given:
+            problems.append(
+                Problem("GH409", f"task '{task}' needs '{block}:'", mark=mark(("task",)))
+            )
+    return problems
+
+
+def _owners(one: tuple[Part, Needs], other: tuple[Part, Needs]) -> list[Problem]:
+    both = sorted(one[1].owns & other[1].owns)
+    if not both:
+        return []
+    return [
+        Problem(
+            "GH404",
+            f"'{one[0].label}' and '{other[0].label}' both own {', '.join(both)}",
+            hint="use one of them at a time",
+            mark=other[0].mark,
+        )
+    ]
+
+
+def _ranks(part: Part, need: Needs, world: int) -> list[Problem]:
+    low, high = need.world
+    if low <= world <= high:
+        return []
+    if low == high:
+        wanted = f"{low}"
+    elif high >= UNBOUNDED:
+        wanted = f"at least {low}"
+    else:
+        wanted = f"{low}..{high}"
+    noun = "process" if wanted == "1" else "processes"
+    fix = f"add launch.processes: {low}" if world < low else f"set launch.processes: {high}"
+    return [
+        Problem(
+            "GH406",
+            f"'{part.label}' needs {wanted} {noun}, {world} available",
+            hint=fix,
+            mark=part.mark,
+        )
+    ]
+
+
+def _serves(
+    part: Part, need: Needs, modality: str | None, family: str | None, model: str
+) -> list[Problem]:
+    if modality is not None and need.modalities != ANY and modality not in need.modalities:
+        served = " and ".join(PRODUCT[m] for m in sorted(need.modalities))
+        said = f"'{part.label}' serves {served}; '{model}' makes {PRODUCT[modality]}"
+        hint = f"model.modality overrides this where '{model}' is misjudged"
+        return [Problem("GH407", said, hint=hint, mark=part.mark)]
+    if family is not None and need.families != ANY and family not in need.families:
+        served = ", ".join(sorted(need.families))
+        said = f"'{part.label}' serves models of family {served}; '{model}' is of family {family}"
+        return [Problem("GH407", said, mark=part.mark)]
+    return []

@@ -1,0 +1,1 @@
+"""Kernels of linear attention, each checked against `genhub_linfusion.reference`."""

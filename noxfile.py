@@ -1,0 +1,185 @@
+"""Everything that is checked, in fresh environments, from built wheels.
+
+`python -m nox` runs the default sessions; `python -m nox -s demo` draws pictures.
+torch and its kin cost over a gigabyte, so they are installed once, into a base environment that is
+keyed by constraints.txt; sessions that need them get a thin environment of their own that sees the
+base and into which only our wheels are installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+ENVIRONMENTS = ROOT / ".nox"
+DIST = ROOT / "dist"
+CONSTRAINTS = ROOT / "constraints.txt"
+PLUGINS = ["linfusion"]
+PACKAGES = ["core", *PLUGINS]
+HEAVY_CORE_TESTS = ["plan", "execution", "shapes"]  # these need the extra [run]
+
+TOOLS = ["pytest", "hypothesis", "jsonschema", "hatchling"]
+STACK = [
+    *["torch", "diffusers", "transformers", "accelerate", "safetensors"],
+    *["numpy", "pillow", "rich", "jinja2", "matplotlib"],
+    *["pluggy", "stevedore", "pydantic", "pyyaml", "packaging"],
+    *["peft"],  # adapters of attached pipelines are part of the tests
+]
+
+nox.needs_version = ">=2024.4.15"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "core", "pkg", "combined"]
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, types of the host, and spelling."""
+    session.install("-c", str(CONSTRAINTS), "ruff", "mypy", "codespell", "pydantic", "pluggy")
+    session.install("-c", str(CONSTRAINTS), "types-PyYAML")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy", "--config-file", "mypy.ini", "genhub-core/src/genhub")
+    session.run("codespell", *_tracked_text())
+
+
+@nox.session
+def core(session: nox.Session) -> None:
+    """Test the host where torch is not installed."""
+    wheels = _wheels(session, ["core"])
+    session.install("-c", str(CONSTRAINTS), "pytest", "hypothesis", "jsonschema", *wheels)
+    session.install("--force-reinstall", "--no-deps", *wheels)
+    tests = _tests_elsewhere(session, "genhub-core")
+    for name in HEAVY_CORE_TESTS:
+        shutil.rmtree(tests / name)
+    session.chdir(tests)
+    _pytest(session, "python", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+@nox.parametrize("name", [nox.param(name, id=name) for name in PACKAGES])
+def pkg(session: nox.Session, name: str) -> None:
+    """Test one package beside the host, both from wheels."""
+    python = _thin(session, name, sorted({"core", name}))
+    tests = _tests_elsewhere(session, f"genhub-{name}")
+    session.chdir(tests)
+    chosen = HEAVY_CORE_TESTS if name == "core" else []
+    _pytest(session, python, *chosen, *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def combined(session: nox.Session) -> None:
+    """Test all packages together: combinations, packaging, examples."""
+    python = _thin(session, "combined", PACKAGES)
+    tests = _tests_elsewhere(session, ".")
+    shutil.copytree(ROOT / "examples", tests.parent / "examples", dirs_exist_ok=True)
+    session.chdir(tests)
+    environment = {"GENHUB_WHEELS": str(DIST), "GENHUB_BASE": str(_base(session))}
+    _pytest(session, python, *session.posargs, env=environment)
+
+
+@nox.session(venv_backend="none")
+def demo(session: nox.Session) -> None:
+    """Draw captions with the embedded model, with softmax and with linear attention."""
+    python = _thin(session, "demo", PACKAGES)
+    genhub = str(Path(python).parent / "genhub")
+    session.run(genhub, "run", "examples/quickstart.yaml", external=True)
+    session.run(
+        *[genhub, "run", "examples/linear.yaml"],
+        *["--set", "input.prompts=demo-prompts.txt", "--set", "sampling.samples=1"],
+        external=True,
+    )
+
+
+@nox.session(venv_backend="none")
+def examples(session: nox.Session) -> None:
+    """Run every example at its full size."""
+    python = _thin(session, "demo", PACKAGES)
+    for path in sorted((ROOT / "examples").glob("*.yaml")):
+        session.run(str(Path(python).parent / "genhub"), "run", str(path), external=True)
+
+
+def _wheels(session: nox.Session, names: list[str]) -> list[str]:
+    """Build the wheels of packages and give their paths."""
+    base = _base(session)
+    built = []
+    for name in names:
+        folder = DIST / name
+        shutil.rmtree(folder, ignore_errors=True)
+        session.run(
+            *[str(base), "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"],
+            *["--wheel-dir", str(folder), str(ROOT / f"genhub-{name}")],
+            external=True,
+        )
+        built += [str(path) for path in folder.glob("*.whl")]
+    return built
+
+
+def _base(session: nox.Session) -> Path:
+    """Give the interpreter of the base environment, made when constraints.txt is new."""
+    key = hashlib.sha256(CONSTRAINTS.read_bytes() + sys.version.encode()).hexdigest()[:12]
+    folder = ENVIRONMENTS / f"base-{key}"
+    python = _interpreter(folder)
+    if not (folder / "complete").exists():
+        session.log("installing torch and its kin once (about 1.3 GB with the CPU build)")
+        venv.create(folder, with_pip=True, clear=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", "-c", str(CONSTRAINTS)]
+        session.run(*install, *TOOLS, *STACK, external=True)
+        (folder / "complete").touch()
+    return python
+
+
+def _thin(session: nox.Session, name: str, packages: list[str]) -> str:
+    """Make an environment that sees the base and holds our wheels; give its interpreter."""
+    base = _base(session)
+    folder = ENVIRONMENTS / f"thin-{name}"
+    venv.create(folder, with_pip=False, clear=True)
+    python = _interpreter(folder)
+    site = _site_packages(python)
+    (site / "base.pth").write_text(f"{_site_packages(base)}\n", encoding="utf-8")
+    session.run(
+        *[str(base), "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps"],
+        *_wheels(session, packages),
+        external=True,
+    )
+    session.run(str(python), str(ROOT / "tests" / "declared_dependencies.py"), external=True)
+    return str(python)
+
+
+def _interpreter(folder: Path) -> Path:
+    return folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+
+
+def _site_packages(python: Path) -> Path:
+    code = "import json, sysconfig; print(json.dumps(sysconfig.get_path('purelib')))"
+    return Path(json.loads(subprocess.check_output([str(python), "-c", code])))
+
+
+def _tests_elsewhere(session: nox.Session, package: str) -> Path:
+    """Copy a package's tests away from the source tree, so that only wheels can be imported."""
+    folder = Path(session.create_tmp()).resolve() / "tests"
+    shutil.rmtree(folder, ignore_errors=True)
+    ignore = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / package / "tests", folder, ignore=ignore)
+    return folder
+
+
+def _pytest(session: nox.Session, python: str, *arguments: str, env: dict[str, str] | None = None) -> None:
+    threads = {"OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1", "PYTHONPATH": ""}
+    options = ["-q", "--strict-markers", "-p", "no:cacheprovider", "--durations", "8"]
+    session.run(
+        *[python, "-m", "pytest", *options, *arguments], env={**threads, **(env or {})}, external=True
+    )
+
+
+def _tracked_text() -> list[str]:
+    listed = subprocess.check_output(["git", "ls-files", "*.py", "*.md", "*.yaml"], cwd=ROOT, text=True)
+    return listed.split()
