@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 
 import pytest
+
 from genhub import __version__
 from genhub.cli import COMMANDS, main
 from toys import FAULTS, ToySite
@@ -129,18 +128,14 @@ def test_ctrl_c_has_status_130(greet: ToySite) -> None:
 
 
 def test_a_reader_that_stops_early_is_no_error(toys: ToySite) -> None:
-    for number in range(400):
-        toys.mixer(f"plg-{number:03d}", f"mixer-{number:03d}")
-    code = dedent(f"""
+    child = """
         import subprocess, sys
-        child = subprocess.Popen(
-            [{sys.executable!r}, "-m", "genhub.cli", "plugins", "--json"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )
-        child.stdout.read(10); child.stdout.close()
+        command = [sys.executable, "-m", "genhub.cli", "plugins"]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        child.stdout.close()
         print(child.stderr.read().decode(), child.wait())
-    """)
-    assert toys.python(code).stdout.strip() == "1"
+    """
+    assert toys.python(child).stdout.strip() == "1"
 
 
 def test_plugins_are_listed_in_order_with_their_packages(toys: ToySite) -> None:
@@ -258,3 +253,24 @@ def test_json_gives_problems_in_a_stable_form(toys: ToySite) -> None:
     assert done.returncode == 2 and done.stderr == ""
     assert told["ok"] is False
     assert set(told["problems"][0]) == {"code", "message", "hint", "file", "line", "column"}
+
+
+def test_a_dry_run_prints_the_full_config_which_is_a_fixed_point(
+    toys: ToySite, tmp_path: Path
+) -> None:
+    toys.mixer("plg-good", "alpha")
+    first = toys.genhub(
+        "run", using(tmp_path, "alpha"), "--dry-run", "--set", "attention.0.scale=2.5"
+    )
+    assert first.returncode == 0 and "scale: 2.5" in first.stdout
+    full = tmp_path / "full.yaml"
+    full.write_text(first.stdout, encoding="utf-8")
+    assert toys.genhub("run", str(full), "--dry-run").stdout == first.stdout
+
+
+@pytest.mark.parametrize("command", ["show", "run"])
+def test_a_folder_that_is_no_run_is_one_sentence(
+    toys: ToySite, tmp_path: Path, command: str
+) -> None:
+    done = toys.genhub(command, str(tmp_path))
+    assert done.returncode == 1 and done.stderr.startswith("error[GH608]")

@@ -5,6 +5,7 @@ import sys
 from textwrap import dedent
 
 import pytest
+
 from genhub.api import PlanRejected
 from genhub.errors import GenHubError, PluginBroken
 from genhub.hooks import Hooks

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from toys import MIXER, ToySite
 
 HEAVY = {"torch", "numpy", "diffusers", "transformers", "accelerate", "PIL", "rich", "matplotlib"}
@@ -50,7 +51,7 @@ def site(toys: ToySite) -> ToySite:
 def config(tmp_path: Path) -> str:
     file = tmp_path / "run.yaml"
     file.write_text(
-        "genhub: 1\ntask: generate\nattention:\n  - type: light\ninput: {prompts: [a red circle]}\n",
+        "genhub: 1\ntask: generate\nattention: [{type: light}]\ninput: {prompts: [a circle]}\n",
         encoding="utf-8",
     )
     return str(file)
@@ -97,3 +98,13 @@ def test_the_schema_of_everything_needs_no_torch(toys: ToySite) -> None:
 
 def test_checking_our_own_plugins_needs_no_torch(toys: ToySite) -> None:
     assert not HEAVY & modules_of(toys, "plugins", "--check")
+
+
+def test_a_dry_run_needs_no_torch(site: ToySite, config: str) -> None:
+    assert not HEAVY & modules_of(site, "run", config, "--dry-run")
+
+
+def test_showing_a_run_needs_no_torch(toys: ToySite, tmp_path: Path) -> None:
+    manifest = {"genhub": 1, "run": "try-1", "status": "done"}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    assert not HEAVY & modules_of(toys, "show", str(tmp_path))

@@ -4,6 +4,7 @@ import logging
 import sys
 
 import pytest
+
 from genhub.api import AttentionMixer, PluginConfig
 from genhub.errors import PluginBroken, PluginConflict, PluginNotFound
 from genhub.registry import KINDS, Registries, Registry

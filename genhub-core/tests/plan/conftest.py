@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import drivers
 import pytest
+
 from genhub.registry import Registries
 
 

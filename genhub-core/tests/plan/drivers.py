@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 from diffusers.models.attention_processor import AttnProcessor2_0
+from pydantic import Field
+
 from genhub.api import (
     AttentionMixer,
     Availability,
@@ -17,9 +19,9 @@ from genhub.api import (
     ParallelScheduler,
     PluginConfig,
     Shard,
+    Task,
     Where,
 )
-from pydantic import Field
 
 
 class GainConfig(PluginConfig):
@@ -102,12 +104,12 @@ class Watch(AttentionMixer):
             self.prepared -= 1
 
     def build(self, site, attn, ctx):
-        seen, clock, softmax = self.inside, ctx.clock, AttnProcessor2_0()
+        seen, clock, inner = self.inside, ctx.clock, attn.processor
 
         class Reader:
             def __call__(self, attn, *args, **kwargs):
                 seen.append(float(clock.t))
-                return softmax(attn, *args, **kwargs)
+                return inner(attn, *args, **kwargs)
 
         return Reader()
 
@@ -137,13 +139,19 @@ class Wanting(Gain):
         return None
 
     def needs(self):
-        return Needs(**dict(self.config))
+        return Needs(**{key: getattr(self.config, key) for key in WholeConfig.model_fields})
 
     def build(self, site, attn, ctx):
         return GainProcessor(1.0)
 
     def report(self, built):
         return []
+
+
+class Idle(Task):
+    """Does nothing with a model and its mixers."""
+
+    reads = frozenset({"model", "attention", "parallel"})
 
 
 @dataclass

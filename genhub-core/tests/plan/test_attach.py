@@ -8,6 +8,7 @@ import pytest
 import tiny
 import torch
 from diffusers import DDIMScheduler, EulerDiscreteScheduler
+
 from genhub.api import Attached, Context, GenHubError, Request, Sample, Where
 from genhub.plan import attach
 
@@ -206,6 +207,8 @@ def test_lost_clock_hooks_fail_verification(registries):
 
     with pytest.raises(GenHubError, match="the clock's hooks are gone"):
         attached.verify()
+    attached.detach()
+    assert not any(isinstance(p, drivers.GainProcessor) for p in unet.attn_processors.values())
 
 
 @pytest.mark.parametrize("kind", ["gain", "mean"])
@@ -345,7 +348,11 @@ def test_a_scheduler_driver_can_bring_its_own_loop(registries):
         attached.installed.generate(request, sink)
 
     assert [sample for _, sample in written] == [0, 1]
-    assert [call[:3] for call in attached.driver("watch").calls] == [(0, 3, 0), (1, 3, 0), (2, 3, 0)]
+    assert [call[:3] for call in attached.driver("watch").calls] == [
+        (0, 3, 0),
+        (1, 3, 0),
+        (2, 3, 0),
+    ]
 
 
 def test_the_report_names_every_site_and_what_holds_it(registries):
@@ -359,18 +366,29 @@ def test_the_report_names_every_site_and_what_holds_it(registries):
         report = attached.report()
 
     lines = report.splitlines()
-    assert lines[0] == (
-        "unet2d (image), latent BCHW 1x4x8x8, 8 attention sites, probed by meta"
-    )
+    assert lines[0] == ("unet2d (image), latent BCHW 1x4x8x8, 8 attention sites, probed by meta")
     assert lines[2].split() == [
         "#", "site", "attends", "level", "tokens", "width", "heads", "held", "by", "gain",
     ]  # fmt: skip
     table = lines[3:11]
-    assert table[0].split() == ["0", f"unet.{FIRST}", "self", "spatial", "0", "64", "8", "2", "mean"]
+    assert table[0].split() == [
+        "0",
+        f"unet.{FIRST}",
+        "self",
+        "spatial",
+        "0",
+        "64",
+        "8",
+        "2",
+        "mean",
+    ]
     assert table[1].split()[4:] == ["0", "64", "x", "77", "8", "2", "AttnProcessor2_0"]
     assert table[2].split()[-2:] == ["gain", "2.0"]
     assert len({line.index("self") for line in table if " self " in line}) == 1
-    assert lines[12] == "mean: 3 sites; skipped: 4 filtered by where.kind=self, 1 filtered by where.level=0"
+    assert (
+        lines[12]
+        == "mean: 3 sites; skipped: 4 filtered by where.kind=self, 1 filtered by where.level=0"
+    )
     assert lines[13].startswith("gain: 1 sites; skipped: 4 filtered by where.kind=self, 3 filtered")
 
 
@@ -413,5 +431,21 @@ def test_a_scheduler_swapped_in_later_moves_the_clock_too(registries):
         tiny.latents(pipeline, steps=2)
         assert type(first) is DDIMScheduler
         assert [call[:2] for call in attached.driver("watch").calls] == [(0, 2), (1, 2)]
+
+    assert type(pipeline.scheduler) is EulerDiscreteScheduler
+
+
+def test_a_scheduler_swapped_in_under_two_attachments_is_given_back_by_both(registries):
+    pipeline = tiny.stable_diffusion()
+    first = pipeline.scheduler
+    block = {"type": "watch"}
+    with attach(pipeline, [block], registries=registries) as lower:
+        with attach(pipeline, [block | {"where": {"kind": "cross"}}], registries=registries) as up:
+            pipeline.scheduler = EulerDiscreteScheduler()
+            tiny.latents(pipeline, steps=2)
+            assert lower.driver("watch").calls == up.driver("watch").calls != []
+        assert type(first) is DDIMScheduler
+        tiny.latents(pipeline, steps=2)
+        assert len(lower.driver("watch").calls) == 4 and len(up.driver("watch").calls) == 2
 
     assert type(pipeline.scheduler) is EulerDiscreteScheduler

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import tiny
 import torch
+
 from genhub.api import GenHubError
 from genhub.plan import facts_of
 from genhub.plan.facts import denoisers_of
@@ -160,6 +162,21 @@ def test_modality_can_be_overridden_for_mel_models():
 
 def test_seconds_that_a_pipeline_cannot_read_are_noted():
     assert "seconds have no meaning" in facts_of(tiny.stable_diffusion(), seconds=2.0).note
+
+
+@pytest.mark.parametrize(("seconds", "rows"), [(None, 8), (0.64, 16), (0.65, 17)])
+def test_seconds_of_audio_are_rows_of_the_latent(seconds, rows):
+    class Pipeline:
+        unet = tiny.audioldm()
+        vae_scale_factor = 4
+        vocoder = SimpleNamespace(
+            config=SimpleNamespace(upsample_rates=(5, 4, 8), sampling_rate=16000, model_in_dim=64)
+        )
+
+    facts = facts_of(Pipeline(), seconds=seconds)
+
+    assert facts.latent.shape == (1, 4, rows, 16)
+    assert facts.modality == "audio" and facts.sites[0].tokens == rows * 16
 
 
 def test_replaced_and_wrapped_modules_keep_their_sites():

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image, ImageFilter
+
 from genhub.shapes import scenes
 from genhub.shapes.judge import caption_accuracy, judge
 from genhub.shapes.render import RGB, render
-from PIL import Image, ImageFilter
 
 CAPTION = "a large red star on the left on white"
 PAIR = "a red star above a blue circle on gray"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from genhub.shapes import scenes
 from genhub.shapes.render import RGB, Spot, coverage, nominal, render
 

@@ -5,9 +5,10 @@ import subprocess
 import sys
 
 import pytest
-from genhub.shapes import scenes
 from hypothesis import given
 from hypothesis import strategies as st
+
+from genhub.shapes import scenes
 
 
 def _pair(draw: st.DrawFn) -> scenes.Scene:

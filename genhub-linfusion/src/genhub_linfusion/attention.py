@@ -31,7 +31,7 @@ class LinearState(NamedTuple):
 
     s: Tensor  # mean of phi(K)^T V      [B, H, d, d], float32 (float64 for float64 keys)
     k_mean: Tensor  # mean of phi(K)     [B, H, d], the same dtype
-    count: Tensor  # keys averaged over  [B], the same dtype
+    n: Tensor  # keys averaged over      [B], the same dtype
 
 
 def linear_attention(
@@ -118,17 +118,20 @@ def merge(
     if not states:
         raise ValueError("merge() was given no state: pass at least one.")
     if counts is None:
-        counts = [state.count for state in states]
+        counts = [state.n for state in states]
     elif len(counts) != len(states):
         raise ValueError(
             f"merge() was given {len(states)} states and {len(counts)} counts: pass one a state."
         )
-    first = states[0].count
-    parts = [torch.as_tensor(n, dtype=first.dtype, device=first.device) for n in counts]
-    total = sum(parts[1:], parts[0]).expand_as(first)
-    shares = [(n / total.clamp(min=1)).expand_as(first) for n in parts]
-    s = sum(x.s * w[:, None, None, None] for x, w in zip(states, shares, strict=True))
-    k_mean = sum(x.k_mean * w[:, None, None] for x, w in zip(states, shares, strict=True))
+    first = states[0]
+    s, k_mean, total = (torch.zeros_like(x) for x in first)
+    parts = [torch.as_tensor(n, dtype=total.dtype, device=total.device) for n in counts]
+    for part in parts:
+        total = total + part
+    for state, part in zip(states, parts, strict=True):
+        share = (part / total.clamp(min=1)).expand_as(total)
+        s = s + state.s * share[:, None, None, None]
+        k_mean = k_mean + state.k_mean * share[:, None, None]
     return LinearState(s, k_mean, total)
 
 

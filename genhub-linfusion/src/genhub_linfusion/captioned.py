@@ -12,6 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from genhub.api import GenHubError
+from genhub.shapes import scenes
+from genhub.shapes.render import render
 
 __all__ = ["CaptionedPictures"]
 
@@ -46,11 +48,9 @@ class CaptionedPictures:
 
     def _draw(self, draw: random.Random) -> tuple[np.ndarray, str]:
         if not self.files:
-            from genhub import shapes
-
-            scene = shapes.sample(draw)
+            scene = scenes.sample(draw)
             rng = np.random.default_rng(draw.getrandbits(64))
-            return shapes.render(scene, self.resolution, rng), shapes.caption(scene)
+            return render(scene, self.resolution, rng), scenes.caption(scene)
         picture, text = draw.choice(self.files)
         with Image.open(picture) as image:
             side = (self.resolution, self.resolution)

@@ -77,7 +77,7 @@ class LinFusionAttention(Attention):
     @classmethod
     def from_attention(
         cls,
-        attn: nn.Module,
+        attn: Attention,
         mid_dim: int | None = None,
         *,
         init: Literal["copy", "random", "empty"] = "copy",
@@ -111,7 +111,7 @@ class LinFusionAttention(Attention):
         return layer.requires_grad_(weight.requires_grad).train(attn.training)
 
     @torch.no_grad()
-    def _copy_projections(self, attn: nn.Module) -> None:
+    def _copy_projections(self, attn: Attention) -> None:
         self.to_v.load_state_dict(attn.to_v.state_dict())
         self.to_out[0].load_state_dict(attn.to_out[0].state_dict())
         for ours, theirs, network in (
@@ -119,11 +119,11 @@ class LinFusionAttention(Attention):
             (self.to_k, attn.to_k, self.to_k_),
         ):
             ours.load_state_dict(theirs.state_dict())
-            if isinstance(network, nn.Identity):
-                ours.weight.mul_(0.5)  # the projection sees 2X: halving is exact
+            if isinstance(network, nn.Sequential):
+                for parameter in network[3].parameters():
+                    parameter.zero_()
             else:
-                network[3].weight.zero_()
-                network[3].bias.zero_()
+                ours.weight.mul_(0.5)  # the projection sees 2X: halving is exact
 
     def forward(
         self,
@@ -147,12 +147,10 @@ class LinFusionAttention(Attention):
             )
         if encoder_hidden_states is not None:
             raise ValueError("perturbed-attention guidance applies to self-attention only.")
-        *attended, perturbed = hidden_states.chunk(parts)
-        attended = torch.cat(attended)
-        if attention_mask is not None:
-            attention_mask = attention_mask[: attended.shape[0]]
-        attended = self._attend(attended, None, attention_mask)
-        return self._project_out(torch.cat([attended, self.to_v(perturbed)]))
+        plain = hidden_states.shape[0] // parts * (parts - 1)
+        mask = None if attention_mask is None else attention_mask[:plain]
+        attended = self._attend(hidden_states[:plain], None, mask)
+        return self._project_out(torch.cat([attended, self.to_v(hidden_states[plain:])]))
 
     def _attend(self, x: Tensor, context: Tensor | None, mask: Tensor | None) -> Tensor:
         if x.ndim != 3 or x.shape[-1] != self.query_dim:
@@ -211,6 +209,8 @@ def ineligible(attn: nn.Module) -> str | None:
     """Say why an attention layer cannot become linear, or None if it can; meta devices will do."""
     if not isinstance(attn, Attention):
         return f"it is a {type(attn).__name__}, not diffusers' Attention"
+    if isinstance(attn, LinFusionAttention):
+        return "it is linear attention already"
     if attn.is_cross_attention:
         return "it is cross-attention"
     if attn.added_kv_proj_dim is not None or attn.only_cross_attention:
@@ -236,7 +236,7 @@ def ineligible(attn: nn.Module) -> str | None:
     return None
 
 
-def _feature_network(channels: int, mid_dim: int | None) -> nn.Module:
+def _feature_network(channels: int, mid_dim: int | None) -> nn.Sequential | nn.Identity:
     if mid_dim == -1:
         return nn.Identity()
     width = channels if mid_dim is None else mid_dim

@@ -38,7 +38,7 @@ class LinFusionAttnProcessor:
     # `unet.set_default_attn_processor()` and IP-Adapter loading look at a processor's `__class__`,
     # and the former stops at one it does not know. Whatever they set, the layer stays linear.
     @property
-    def __class__(self) -> type:  # type: ignore[override]
+    def __class__(self) -> type:
         return AttnProcessor2_0
 
     def __reduce__(self) -> tuple[type, tuple[()]]:

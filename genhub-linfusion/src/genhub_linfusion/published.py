@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from diffusers.models.attention_processor import Attention
 from torch import nn
 
-from genhub_linfusion.layer import ineligible
+from genhub_linfusion.layer import LinFusionAttention, ineligible
 
 __all__ = [
     "PUBLISHED",
@@ -70,15 +71,19 @@ def in_published_order(names: Iterable[str]) -> list[str]:
     return sorted(names, key=place)
 
 
-def self_attention_layers(denoiser: nn.Module) -> dict[str, nn.Module]:
-    """Return the spatial self-attention layers that can become linear, in `named_modules()` order.
+def self_attention_layers(denoiser: nn.Module) -> dict[str, Attention]:
+    """Return the spatial self-attention layers that can become linear, or are already.
+
+    In the order of `named_modules()`, which is that of checkpoints, not of execution.
 
     Temporal layers of motion modules are left out: checkpoints know nothing of time.
     """
     return {
         name: module
         for name, module in denoiser.named_modules()
-        if name.endswith(".attn1") and "motion_modules" not in name and ineligible(module) is None
+        if name.endswith(".attn1")
+        and "motion_modules" not in name
+        and (isinstance(module, LinFusionAttention) or ineligible(module) is None)
     }
 
 
@@ -93,13 +98,10 @@ def fingerprint(denoiser: nn.Module) -> str | None:
     # A projected text encoder of its own (Kolors): same layers, different model.
     if config.get("encoder_hid_dim") is not None:
         return None
-    layers = frozenset(
-        (name, module.query_dim, module.heads)
-        for name, module in self_attention_layers(denoiser).items()
-    )
+    found = {(name, x.query_dim, x.heads) for name, x in self_attention_layers(denoiser).items()}
     for checkpoint in PUBLISHED:
-        listed = frozenset((x.name, x.channels, x.heads) for x in checkpoint.layers)
-        if (config.get("cross_attention_dim"), layers) == (checkpoint.cross_attention_dim, listed):
+        listed = {(x.name, x.channels, x.heads) for x in checkpoint.layers}
+        if config.get("cross_attention_dim") == checkpoint.cross_attention_dim and found == listed:
             return checkpoint.hub_id
     return None
 

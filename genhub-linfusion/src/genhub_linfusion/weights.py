@@ -17,7 +17,8 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from genhub_linfusion.layer import LinFusionAttention, ineligible
@@ -122,7 +123,7 @@ def save(
 
     `modules` are named as within the denoiser; their order does not matter. Each file is put in
     place whole. Raises CheckpointError if a layer holds parameters for which the format has no
-    place, such as adapters.
+    place, such as adapters, and OSError where the disk refuses.
     """
     path = Path(folder)
     flat: dict[str, Tensor] = {}
@@ -146,7 +147,8 @@ def save(
     config = {"_class_name": CLASS_NAMES[0], "modules_list": entries}
     path.mkdir(parents=True, exist_ok=True)
     with _replacing(path / WEIGHTS) as draft:
-        save_file(flat, draft, metadata={"format": "pt"})
+        # Not save_file: it reports a full disk as a SafetensorError without an errno.
+        draft.write_bytes(to_bytes(flat, metadata={"format": "pt"}))
     with _replacing(path / CONFIG) as draft:
         draft.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 

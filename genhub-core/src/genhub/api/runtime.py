@@ -304,6 +304,12 @@ class Run(Protocol):
         """Open a sink for the media of one request."""
         ...
 
+    def measure(
+        self, artifacts: Sequence[Artifact], baseline: Sequence[Artifact] = ()
+    ) -> dict[str, float]:
+        """Compute the config's `metrics` for artifacts of the variant attached, and log them."""
+        ...
+
     def log(self, **metrics: float) -> None:
         """Append one line of figures to metrics.jsonl and to the run's summary."""
         ...

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import ArgumentParser, Namespace
 from importlib import import_module
 from typing import Any
 
@@ -80,6 +79,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _dispatch(name: str, words: list[str]) -> int:
+    from argparse import ArgumentParser
+
     command = _command(name)
     summary = COMMANDS.get(name) or command.summary
     parser = ArgumentParser(
@@ -90,7 +91,7 @@ def _dispatch(name: str, words: list[str]) -> int:
     command.arguments(parser)
     parser.add_argument("--verbose", action="store_true", help="show tracebacks of errors")
     try:
-        args: Namespace = parser.parse_args(words)
+        args = parser.parse_args(words)
     except SystemExit as stop:  # --help, or a usage error that argparse has already told
         return int(stop.code or 0)
     return int(command.run(args) or 0)

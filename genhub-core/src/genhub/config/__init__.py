@@ -18,7 +18,7 @@ from genhub.config.model import (
     Sampling,
 )
 from genhub.config.names import Used
-from genhub.config.resolved import redact, to_yaml
+from genhub.config.resolved import as_written, redact, to_map, to_yaml
 from genhub.config.schema import json_schema
 
 __all__ = [
@@ -32,8 +32,10 @@ __all__ = [
     "RunConfig",
     "Sampling",
     "Used",
+    "as_written",
     "json_schema",
     "load",
     "redact",
+    "to_map",
     "to_yaml",
 ]

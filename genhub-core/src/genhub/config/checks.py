@@ -48,7 +48,7 @@ def check_blocks(named: Named, problems: list[Problem]) -> None:
     task = next((used for used in named.used if used.kind == "tasks"), None)
     if task is None:
         return
-    reads = getattr(task.cls, "reads", frozenset())
+    reads: frozenset[str] = getattr(task.cls, "reads", frozenset())
     for block in OPTIONAL:
         node = named.root.map.get(block)
         given = node is not None and node.value not in (None, [], {})
@@ -96,7 +96,9 @@ def check_drivers(
             hint = f"this is a fault of {each.entry.dist}, or of the block's values"
             problems.append(Problem("GH203", message, hint, mark))
     if len(problems) == before:
-        problems += check_needs(parts_from_config(_Parts(config, used, root)), world=1)
+        needs = check_needs(parts_from_config(_Parts(config, used, root)), world=1)
+        one = "this version runs one process"
+        problems += [replace(p, hint=one) if p.code == "GH406" else p for p in needs]
 
 
 def locate_prompts(root: Node, problems: list[Problem]) -> Node:
@@ -141,10 +143,17 @@ def _check_kernels(root: Node, registries: Registries, problems: list[Problem]) 
         if not isinstance(node.value, str):
             continue
         known = sorted({name.rpartition(".")[0] for name in registry.names()})
-        if node.value != "auto" or op not in known:
-            name = f"{op}.{'*' if node.value == 'auto' else node.value}"
-            mark = node.mark if op in known else place(root, ("kernels", op), key=True)
-            look_up(registry.find, name, mark, problems, registry.names)
+        if op in known and node.value != "auto":
+            look_up(registry.find, f"{op}.{node.value}", node.mark, problems, registry.names)
+        elif op not in known:
+            mark = place(root, ("kernels", op), key=True)
+            found: list[Problem] = []
+            look_up(registry.find, f"{op}.*", mark, found, registry.names)
+            hint = (
+                f"operations: {', '.join(known)}" if known else "no installed package has kernels"
+            )
+            unknown = Problem("GH201", f"no kernel computes '{op}'", hint, mark)
+            problems += [unknown if p.code == "GH201" else p for p in found]
 
 
 def _check_variants(root: Node, problems: list[Problem]) -> None:

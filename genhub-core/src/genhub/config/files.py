@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from difflib import get_close_matches
 
+from genhub.config.messages import shown
 from genhub.config.reader import MOST_BYTES, read
 from genhub.config.references import substitute
 from genhub.config.tree import Node, merge
@@ -32,7 +33,7 @@ def expand(root: Node, problems: list[Problem], chain: tuple[str, ...] = ()) -> 
     if not isinstance(root.value, dict):
         raise GenHubError(
             "GH303",
-            f"a config is a map of keys, but this is {'a list' if root.value else 'one value'}",
+            f"a config is a map of keys, but this is {shown(root)}",
             hint="begin with 'genhub: 1'",
             mark=root.mark,
         )
@@ -58,7 +59,7 @@ def task_as_block(root: Node) -> Node:
 
 def _base(named: Node, problems: list[Problem], chain: tuple[str, ...]) -> Node:
     if not isinstance(named.value, str) or not named.value:
-        raise _trouble("extends takes the path of a file, or a list of paths", named.mark)
+        raise _trouble(f"extends is the path of a file, not {shown(named)}", named.mark)
     path = os.path.normpath(os.path.join(named.folder, named.value))
     real = os.path.realpath(path) if "\0" not in path else path
     if real in chain:

@@ -180,9 +180,9 @@ def _variant_tree(root: Node, name: str) -> tuple[Node, list[Problem]]:
         return tree, [*problems, *error.problems]
 
 
-def _spellings(node: Node, loc: Loc = ()) -> Iterator[tuple[Loc, str]]:
+def _spellings(node: Node, loc: Loc = ()) -> Iterator[tuple[Loc, tuple[str, Any]]]:
     if node.spelling is not None:
-        yield loc, node.spelling
+        yield loc, (node.spelling, node.value)
     for key, held in node.map.items():
         yield from _spellings(held, (*loc, key))
     if isinstance(node.value, list):

@@ -138,8 +138,8 @@ class _Sentence:
         return Problem(code, message, hint or self._described(), place(self.root, self.loc))
 
     def _described(self) -> str:
-        name = next((step for step in reversed(self.loc) if isinstance(step, str)), "")
-        return f"{name}: {self.about}" if self.about else ""
+        named = self.loc and isinstance(self.loc[-1], str)
+        return f"{self.loc[-1]}: {self.about}" if named and self.about else ""
 
     def _unknown_key(self) -> Problem:
         name, parent = str(self.loc[-1]), self.loc[:-1]
@@ -147,8 +147,10 @@ class _Sentence:
         if not parent:
             known.append("extends")
         close = get_close_matches(name, known, n=1, cutoff=0.6)
-        hint = f"did you mean '{close[0]}'?  " if close else ""
-        hint += f"known keys: {', '.join(known)}" if known else "it takes no keys"
+        if close:
+            hint = f"did you mean '{close[0]}'?"
+        else:
+            hint = f"known keys: {', '.join(known)}" if known else "it takes no keys"
         message = f"{dotted(parent)} has no key '{name}'"
         return Problem("GH301", message, hint, place(self.root, self.loc, key=True))
 
@@ -197,6 +199,8 @@ class _Sentence:
         held = self.node.value if self.node is not None else None
         size = len(held) if isinstance(held, str | list | dict) else context.get("actual_length")
         wanted = f"at least {least}" if least is not None else f"at most {most}"
+        if not size:
+            return f"{self.path} is empty"
         return f"{self.path} has {size} {unit}; it must have {wanted}"
 
     def _other(self) -> Problem:
@@ -208,28 +212,27 @@ class _Sentence:
         if error.type == "string_pattern_mismatch":
             return self._told("GH305", f"{self.path} is {self.seen}, which has the wrong form")
         rule = error.detail["msg"].replace("Input should", "it should").strip()
-        return self._told(
-            "GH305",
-            f"{self.path} is {self.seen}: {_hidden(rule[:1].lower() + rule[1:], self.node)}",
-        )
+        rule = _hidden(rule[:1].lower() + rule[1:], self.node)
+        return self._told("GH305", f"{self.path} is {self.seen}: {rule}")
 
 
 def _cleaned(detail: Any, root: Node, model: type[BaseModel]) -> _Error:
     """Leave out what pydantic adds to a location: tags and names of union members."""
-    steps = tuple(detail["loc"])
+    steps = list(detail["loc"])
     loc: Loc = ()
     at, of_union = root, False
-    for i, step in enumerate(steps):
-        last = i == len(steps) - 1
-        tag = at.map.get("type")
-        is_tag = tag is not None and step == tag.value and not last and i > 0 and not of_union
-        inner = None if is_tag and _is_block(loc) else child(at, step)
+    while steps:
+        step = steps.pop(0)
+        inner = child(at, step)
         if inner is not None:
             at, loc, of_union = inner, (*loc, step), False
-        elif last and (detail["type"] == "missing" or step in keys_at(model, root, loc)):
+            chosen = at.map.get("type")
+            if _is_block(loc) and chosen is not None and steps[1:] and steps[0] == chosen.value:
+                del steps[0]
+        elif not steps and (detail["type"] == "missing" or step in keys_at(model, root, loc)):
             return _Error((*loc, step), detail["type"], dict(detail), False)
         else:
-            of_union = not (is_tag and _is_block(loc))
+            of_union = True
     return _Error(loc, detail["type"], dict(detail), of_union)
 
 

@@ -140,6 +140,7 @@ class RunConfig(Block):
         description="a failing hook of a plugin ends the run; true where CI is set",
     )
 
-    # Kept for resolved.yaml: where `${env:NAME}` was written, and blocks that the task ignores.
-    _spellings: dict[tuple[str | int, ...], str] = PrivateAttr(default_factory=dict)
+    # Kept for resolved.yaml: where `${env:NAME}` was written, how and with which value, and the
+    # blocks that the task does not read.
+    _spellings: dict[tuple[str | int, ...], tuple[str, Any]] = PrivateAttr(default_factory=dict)
     _unread: frozenset[str] = PrivateAttr(default=frozenset())

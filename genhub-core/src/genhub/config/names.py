@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from genhub.config.messages import place, shown
 from genhub.config.tree import Loc, Node, dotted
 from genhub.errors import GenHubError, Mark, Problem
 from genhub.kinds import noun
@@ -49,7 +50,7 @@ class Named:
 
 def drivers_of(root: Node, registries: Registries, problems: list[Problem]) -> Named:
     """Load every driver that the tree names; add what is wrong with a block to `problems`."""
-    scan = _Scan(registries, problems)
+    scan = _Scan(root, registries, problems)
     for slot, kind in SLOTS.items():
         node = root.map.get(slot)
         if node is not None:
@@ -78,7 +79,8 @@ def look_up(
 
 
 class _Scan:
-    def __init__(self, registries: Registries, problems: list[Problem]) -> None:
+    def __init__(self, root: Node, registries: Registries, problems: list[Problem]) -> None:
+        self.root = root
         self.registries = registries
         self.problems = problems
         self.used: list[Used] = []
@@ -93,7 +95,7 @@ class _Scan:
             hint = "put a '-' before type" if "type" in node.value else "put a '-' before it"
             self._wrong("GH303", f"{path} must be a list, found a map", hint, node)
         elif node.value is None:
-            self._wrong("GH303", f"{path} must be a list, but is empty", "write [] for none", node)
+            self._wrong("GH303", f"{path} must be a list, but is empty", "write [] for none", loc)
         else:
             hint = f"write [{{type: {node.written}}}]"
             self._wrong(
@@ -135,22 +137,22 @@ class _Scan:
             else:
                 found, hint = f"'{node.written}'", f"write {{type: {node.written}}}"
             message = f"{path} must be a block with a 'type', found {found}"
-            self._wrong("GH303", message, hint, node)
+            self._wrong("GH303", message, hint, loc if node.value is None else node)
             return None
         kept = node.value.get("type")
         if kept is None:
             message = f"{path} does not say which {noun(kind)} it is: it has no 'type'"
-            self._wrong("GH304", message, self._installed(kind), node)
+            self._wrong("GH304", message, self._installed(kind), loc)
             return None
         if not isinstance(kept.value, str) or not kept.value:
-            found = f"'{kept.written}'" if kept.written else "something else"
-            message = f"{path}.type must be the name of a {noun(kind)}, found {found}"
-            self._wrong("GH303", message, self._installed(kind), kept)
+            message = f"{path}.type must be the name of its {noun(kind)}, but is {shown(kept)}"
+            self._wrong("GH303", message, self._installed(kind), (*loc, "type"))
             return None
         return kept.value
 
     def _installed(self, kind: str) -> str:
         return f"installed: {', '.join(self.registries.get(kind).names()) or 'none'}"
 
-    def _wrong(self, code: str, message: str, hint: str, node: Node) -> None:
-        self.problems.append(Problem(code, message, hint, node.mark))
+    def _wrong(self, code: str, message: str, hint: str, at: Node | Loc) -> None:
+        mark = at.mark if isinstance(at, Node) else place(self.root, at)
+        self.problems.append(Problem(code, message, hint, mark))

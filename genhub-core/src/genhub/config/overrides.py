@@ -134,10 +134,8 @@ def _value(text: str, mark: Mark) -> Node:
         try:
             node, problems = read(text, FILE)
         except GenHubError as error:
-            cause = error.problems[0]
-            raise GenHubError(
-                "GH306", f"'{text}' is no value: {cause.message}", mark=mark
-            ) from None
+            message = f"'{text}' is no value: {error.problems[0].message}"
+            raise GenHubError("GH306", message, mark=mark) from None
         if problems:
             message = f"'{text}' is no value: {problems[0].message}"
             raise GenHubError("GH306", message, hint=problems[0].hint, mark=mark)

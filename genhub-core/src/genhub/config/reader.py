@@ -24,14 +24,19 @@ _UNPRINTABLE = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # YAML 1.1, 5.1
 )
 _QUOTE = "put quotes around a text that has a special character"
+_ALIGN = "start all entries of one block in the same column"
 # What the scanner says (as libyaml or PyYAML words it), what a user is told, and the remedy.
 _EXPLAINED = (
     ("mapping values are not allowed", "a ': ' stands where no key can be", _QUOTE),
     ("cannot start any token", "a value cannot start with this character", _QUOTE),
     ("simple keys? .*not allowed", "a key stands where no key can be", "check the indentation"),
     ("could not find expected ':'", "this line is not 'key: value'", "write 'key: value'"),
-    ("did not find expected key|expected <block", "the indentation or a quote is wrong here", ""),
-    ("did not find expected '-'", "this entry does not line up with its list", ""),
+    (
+        "did not find expected key|expected <block",
+        "the indentation or a quote is wrong here",
+        _ALIGN,
+    ),
+    ("did not find expected '-'", "this entry does not line up with its list", _ALIGN),
     ("block sequence entries", "a '-' stands where no list can begin", "put it on its own line"),
     ("unexpected end of stream", "a quote is opened here and never closed", "close the quote"),
     ("expected ',' or", "a bracket is opened here and not closed properly", "close the bracket"),
@@ -96,7 +101,10 @@ class _Reading:
             root = self._node(next(events), events, 1)
         if root is None:
             raise GenHubError(
-                "GH107", f"{self.file} is empty", hint="the shortest config is 'genhub: 1'"
+                "GH107",
+                f"{self.file} is empty",
+                hint="the shortest config is 'genhub: 1'",
+                mark=Mark(self.file, 1, 1),
             )
         return root, self.problems
 
@@ -108,7 +116,8 @@ class _Reading:
         if event.anchor is not None:
             self._refuse(mark, f"the anchor '&{event.anchor}'", "write the value where it is used")
         if event.tag is not None:
-            self._refuse(mark, f"the tag '{event.tag}'", "write the value without a tag")
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            self._refuse(mark, f"the tag '{tag}'", "write the value without a tag")
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(event, mark)
         if depth > MOST_DEPTH:
@@ -203,7 +212,7 @@ class _Reading:
             )
         for pattern, message, hint in _EXPLAINED:
             if re.search(pattern, problem):
-                if opened is not None and "opened here" in message:
+                if opened is not None and re.search("opened here|this line", message):
                     place = opened
                 return GenHubError(
                     "GH101", message, hint=hint, mark=self._at(place.line, place.column)

@@ -7,7 +7,7 @@ import re
 from contextlib import suppress
 from dataclasses import replace
 
-from genhub.config.scalars import BadScalar, resolve
+from genhub.config.scalars import BadScalar, Scalar, resolve
 from genhub.config.tree import Node
 from genhub.errors import Problem
 
@@ -50,7 +50,7 @@ def _replaced(node: Node, text: str, problems: list[Problem]) -> Node:
     if not secret:
         return replace(node, value=value)
     whole = node.unquoted and _ENV.fullmatch(spelling[2:-1]) is not None
-    typed = value
+    typed: Scalar = value
     if whole:
         with suppress(BadScalar):  # 007 in a variable is text, whoever set it cannot quote it
             typed = resolve(value)

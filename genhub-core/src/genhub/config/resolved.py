@@ -12,7 +12,9 @@ from genhub.config.references import escape
 from genhub.config.scalars import BadScalar, resolve
 from genhub.config.tree import Loc, from_python, plain
 
-__all__ = ["as_written", "redact", "to_yaml"]
+__all__ = ["as_written", "redact", "to_map", "to_yaml"]
+
+SHORTEST_SECRET = 4
 
 _TAGS = {str: "str", bool: "bool", int: "int", float: "float", type(None): "null"}
 
@@ -23,8 +25,16 @@ def to_yaml(config: RunConfig) -> str:
     Loading the text gives an equal config, and writing that gives the same text. Blocks that the
     task does not read are left out.
     """
-    fields = config.model_dump(mode="json", exclude=set(config._unread))
-    return _dump(_ordered(_spelled(fields, config._spellings)))
+    return _dump(to_map(config))
+
+
+def to_map(config: RunConfig) -> dict[str, Any]:
+    """Give what `to_yaml` writes as a map, which `load` takes too."""
+    left_out = set(config._unread)
+    fields = config.model_dump(mode="json", exclude=left_out)
+    fields = _sorted_sets(fields, config.model_dump(exclude=left_out))
+    ordered: dict[str, Any] = _ordered(_spelled(fields, config._spellings))
+    return ordered
 
 
 def as_written(source: Mapping[str, Any]) -> str:
@@ -33,12 +43,14 @@ def as_written(source: Mapping[str, Any]) -> str:
 
 
 def redact(config: RunConfig, text: str) -> str:
-    """Put `${env:NAME}` in place of every value that the config took from the environment."""
-    fields = config.model_dump(mode="json")
-    for loc, spelling in config._spellings.items():
-        value = _at(fields, loc)
-        if isinstance(value, str) and value:
-            text = text.replace(value, spelling)
+    """Put `${env:NAME}` in place of the texts that the config took from the environment.
+
+    Values of fewer than 4 characters are left: they occur in words by chance.
+    """
+    found = {v: spelling for spelling, v in config._spellings.values() if isinstance(v, str)}
+    for value in sorted(found, key=len, reverse=True):
+        if len(value) >= SHORTEST_SECRET:
+            text = text.replace(value, found[value])
     return text
 
 
@@ -46,7 +58,7 @@ class _Quoted(str):
     """A text that must not be read as anything else."""
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]
     """PyYAML's writer with the scalar rules of our reader, block style, and no aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
@@ -55,7 +67,7 @@ class _Dumper(yaml.SafeDumper):
     def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
         if kind is yaml.ScalarNode and implicit[0]:
             return f"tag:yaml.org,2002:{_meaning(value)}"
-        return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
+        return super().resolve(kind, value, implicit)
 
 
 def _meaning(text: str) -> str:
@@ -73,30 +85,41 @@ _Dumper.add_representer(_Quoted, _quoted)
 
 
 def _dump(data: Any) -> str:
-    return yaml.dump(
+    text: str = yaml.dump(
         data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1 << 30,
         default_flow_style=False,
     )  # fmt: skip
+    return text
 
 
-def _at(fields: Any, loc: Loc) -> Any:
-    for step in loc:
-        try:
-            fields = fields[step]
-        except (KeyError, IndexError, TypeError):
-            return None
+def _sorted_sets(fields: Any, values: Any) -> Any:
+    """Give sets, which JSON writes as lists, an order that does not change from run to run."""
+    if isinstance(values, set | frozenset):
+        return sorted(fields, key=repr)
+    if isinstance(values, dict) and isinstance(fields, dict):
+        inner = zip(fields.items(), values.values(), strict=True)
+        return {key: _sorted_sets(field, value) for (key, field), value in inner}
+    if isinstance(values, list | tuple) and isinstance(fields, list):
+        return [_sorted_sets(*pair) for pair in zip(fields, values, strict=True)]
     return fields
 
 
-def _spelled(fields: Any, spellings: Mapping[Loc, str], loc: Loc = ()) -> Any:
+def _spelled(fields: Any, spellings: Mapping[Loc, tuple[str, Any]], loc: Loc = ()) -> Any:
     """Put references back, and protect texts that only look like one."""
-    if loc in spellings and not isinstance(fields, dict | list):
-        return _Quoted(spellings[loc]) if isinstance(fields, str) else spellings[loc]
     if isinstance(fields, dict):
         return {key: _spelled(held, spellings, (*loc, key)) for key, held in fields.items()}
     if isinstance(fields, list):
         return [_spelled(held, spellings, (*loc, i)) for i, held in enumerate(fields)]
-    return escape(fields) if isinstance(fields, str) else fields
+    if loc in spellings:
+        spelling, value = spellings[loc]
+        if isinstance(loc[-1], str) or value == fields:  # entries of a set may have moved
+            return _Quoted(spelling) if isinstance(fields, str) else spelling
+    if not isinstance(fields, str):
+        return fields
+    for spelling, value in spellings.values():
+        if value == fields:
+            return _Quoted(spelling)
+    return escape(fields)
 
 
 def _ordered(fields: Any) -> Any:

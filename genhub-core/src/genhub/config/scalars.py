@@ -27,7 +27,7 @@ _MOST_DIGITS = 100
 
 
 class BadScalar(ValueError):
-    """A scalar that looks like a number and cannot be taken as one; the message says how to fix it."""
+    """A scalar that looks like a number and cannot be one; the message says how to fix it."""
 
 
 def resolve(text: str) -> Scalar:

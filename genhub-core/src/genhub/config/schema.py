@@ -82,7 +82,7 @@ def _classes(used: Iterable[Used], kind: str) -> Iterator[type[BaseModel]]:
 
 
 def _names(registries: Registries, kind: str) -> dict[str, Any]:
-    """Describe a name: the installed ones are offered, `dist:name` and `_` for `-` are valid too."""
+    """Describe a name: installed ones are offered, `dist:name` and `_` for `-` are valid too."""
     known = registries.get(kind).names()
     free = {"type": "string", "minLength": 1}
     about = f"name of a {noun(kind)}"

@@ -99,14 +99,13 @@ def _derived(slots: tuple[tuple[str, tuple[type, ...]], ...], holes: bool) -> ty
     fields: dict[str, Any] = {}
     for slot, classes in slots:
         block = union_of(classes)
-        base = RunConfig.model_fields[slot]
-        about = base.description
+        optional = block | None if block is not None else None
+        about = RunConfig.model_fields[slot].description
         if slot == "attention":
-            entry = block | None if holes and block is not None else block
-            kept = (list[entry], Field(default_factory=list, description=about))  # type: ignore[valid-type]
+            entry: Any = optional if holes else block
+            fields[slot] = (list[entry], Field(default_factory=list, description=about))
         elif slot == "task" and not holes:
-            kept = (block, Field(description=about))
+            fields[slot] = (block, Field(description=about))
         else:
-            kept = (block | None if block is not None else None, Field(None, description=about))
-        fields[slot] = kept
+            fields[slot] = (optional, Field(None, description=about))
     return create_model("RunConfig", __base__=RunConfig, __doc__=RunConfig.__doc__, **fields)

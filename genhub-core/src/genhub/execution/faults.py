@@ -30,7 +30,11 @@ def explain(error: BaseException, *, during: str, drivers: Iterable[Any] = ()) -
     that lies in one of their packages says whose fault it is.
     """
     if isinstance(error, GenHubError):
-        return error
+        cause = error.__cause__  # a driver may have met the end of the disk or of the memory
+        if error.code != "GH606" or cause is None:
+            return error
+        known = explain(cause, during=during, drivers=drivers)
+        return error if known.code == "GH606" else known
     if isinstance(error, KeyboardInterrupt):
         return GenHubError(
             "GH603", f"interrupted during {during}", hint="what was finished by then is kept"

@@ -7,9 +7,9 @@ run that is killed leaves a manifest that can be read.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import re
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -19,28 +19,29 @@ from typing import Any
 from genhub.errors import GenHubError
 from genhub.execution.faults import is_disk_full, refused
 
-__all__ = ["MANIFEST", "RunFolder", "replace_file"]
+__all__ = ["MANIFEST", "RunFolder", "read_manifest", "replace_file"]
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
 _RESERVE = ".reserve"
 _RESERVED_BYTES = 256 * 1024
 
-log = logging.getLogger("genhub")
+Redact = Callable[[str], str]
 
 
 class RunFolder:
     """A run's files and its manifest.
 
-    `manifest` is what manifest.json holds; `note` changes both.
+    `manifest` is what manifest.json holds; `note` changes both. Texts in it pass through `redact`.
     """
 
-    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+    def __init__(self, path: Path, manifest: dict[str, Any], redact: Redact = str) -> None:
         self.path = path
         self.manifest = manifest
+        self._redact = redact
 
     @classmethod
-    def create(cls, parent: Path, name: str, digest: str) -> RunFolder:
+    def create(cls, parent: Path, name: str, digest: str, redact: Redact = str) -> RunFolder:
         """Make a new folder `name-YYYYmmdd-HHMMSS-hash6` below `parent`.
 
         Raises GH601 where that is refused and GH602 where no space is left.
@@ -54,15 +55,15 @@ class RunFolder:
             (path / _RESERVE).write_bytes(b"\0" * _RESERVED_BYTES)
         except OSError as error:
             raise refused(parent / stem, error) from error
-        folder = cls(path, {"genhub": SCHEMA, "name": name, "run": path.name})
+        folder = cls(path, {"genhub": SCHEMA, "name": name, "run": path.name}, redact)
         folder._begin(now)
         _point_latest(parent, path)
         return folder
 
     @classmethod
-    def reopen(cls, path: Path) -> RunFolder:
+    def reopen(cls, path: Path, redact: Redact = str) -> RunFolder:
         """Go on in a folder that an unfinished run left."""
-        folder = cls(path, read_manifest(path))
+        folder = cls(path, read_manifest(path), redact)
         for stale in ("ended", "error"):
             folder.manifest.pop(stale, None)
         folder._begin(datetime.now(UTC))
@@ -76,7 +77,7 @@ class RunFolder:
 
     def note(self, **changes: Any) -> None:
         """Change entries of the manifest, in memory and on disk."""
-        self.manifest.update(changes)
+        self.manifest.update(_each_text(changes, self._redact))
         text = json.dumps(self.manifest, indent=2, ensure_ascii=False, default=str)
         replace_file(self.path / MANIFEST, text.encode() + b"\n")
 
@@ -138,6 +139,17 @@ def replace_file(path: Path, content: bytes) -> str:
             temporary.unlink(missing_ok=True)
         raise
     return sha256(content).hexdigest()
+
+
+def _each_text(value: Any, change: Redact) -> Any:
+    """Give the same data with every text changed, keys aside."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {key: _each_text(held, change) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_each_text(held, change) for held in value]
+    return value
 
 
 def _fresh(parent: Path, stem: str) -> Path:

@@ -10,9 +10,8 @@ import inspect
 import logging
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+import sys
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -38,14 +37,6 @@ LIBRARIES = {
 }
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
-# What libraries say while loading that is of no use to anybody here, and nothing else: the small
-# autoencoder of tiny:shapes is not the class that the pipeline's annotation names, and image
-# processors have a full equal without torchvision.
-_SILENCED = {
-    "diffusers.pipelines.pipeline_utils": ("Expected types for vae",),
-    "transformers.utils.import_utils": ("`CLIPImageProcessor` req", "`SiglipImageProcessor` req"),
-}
-
 log = logging.getLogger("genhub")
 
 
@@ -67,8 +58,7 @@ class LoadedModel:
     pipeline: Any
     source: Source
     device: Any
-    dtype: str = "fp32"
-    changed: list[str] = field(default_factory=list)  # what was not done as the config says
+    dtype: str = ""
 
 
 def require_libraries() -> None:
@@ -125,12 +115,12 @@ def choose_device(devices: str) -> Any:
             f"launch.devices is '{devices}', but torch {torch.__version__} sees no CUDA device",
             hint="write launch: {devices: cpu}, or install torch for your driver",
         )
-    index = int(devices.partition(":")[2].split(",")[0] or 0)
-    if index >= torch.cuda.device_count():
+    index, present = int(devices.partition(":")[2].split(",")[0] or 0), torch.cuda.device_count()
+    if index >= present:
         raise GenHubError(
             "GH504",
-            f"launch.devices is '{devices}', but there are {torch.cuda.device_count()} CUDA devices",
-            hint="devices are numbered from 0",
+            f"launch.devices is '{devices}', but torch sees {present} CUDA devices",
+            hint="they are numbered from 0",
         )
     return torch.device("cuda", index)
 
@@ -141,29 +131,28 @@ def load(model: Any, source: Source, device: Any) -> LoadedModel:
     Raises GH503 for the hub while offline, GH506 for whatever else cannot be loaded.
     """
     loaded = LoadedModel(None, source, device)
-    loaded.dtype = _choose_dtype(model.dtype, device, loaded.changed)
+    loaded.dtype = _choose_dtype(model.dtype, device)
     dtype = _torch_dtype(loaded.dtype)
-    with _without_noise():
-        try:
-            if source.model is not None:
-                loaded.pipeline = source.model.load(dtype, device)
-            else:
-                folder = source.folder or _download(model, source, loaded)
-                loaded.pipeline = _pipeline_class(model.pipeline).from_pretrained(
-                    str(folder),
-                    torch_dtype=dtype,
-                    variant=model.variant,
-                    use_safetensors=True,
-                    local_files_only=True,
-                )
-        except (GenHubError, MemoryError):
-            raise
-        except Exception as error:  # every way in which a file, a class or a config can be wrong
-            raise GenHubError(
-                "GH506",
-                f"the model '{source.text}' cannot be loaded: {sentence(error)}",
-                hint=_remedy(error),
-            ) from error
+    try:
+        if source.model is not None:
+            loaded.pipeline = source.model.load(dtype, device)
+        else:
+            folder = source.folder or _download(model, source, loaded)
+            loaded.pipeline = _pipeline_class(model.pipeline).from_pretrained(
+                str(folder),
+                dtype=dtype,
+                variant=model.variant,
+                use_safetensors=True,
+                local_files_only=True,
+            )
+    except (GenHubError, MemoryError):
+        raise
+    except Exception as error:  # every way in which a file, a class or a config can be wrong
+        raise GenHubError(
+            "GH506",
+            f"the model '{source.text}' cannot be loaded: {sentence(error)}",
+            hint=_remedy(error),
+        ) from error
     loaded.pipeline.set_progress_bar_config(disable=True)
     swap_scheduler(loaded.pipeline, model.scheduler, model.scheduler_args)
     loaded.pipeline.to(device)
@@ -195,13 +184,12 @@ def swap_scheduler(pipeline: Any, name: str | None, args: dict[str, Any]) -> Non
         ) from error
 
 
-def _choose_dtype(wanted: str, device: Any, changed: list[str]) -> str:
+def _choose_dtype(wanted: str, device: Any) -> str:
     import torch
 
     if device.type == "cpu":
         if wanted == "fp16":
-            changed.append("model.dtype fp16 is not used: this run is on a CPU and computes in fp32")
-            log.warning(changed[-1])
+            log.warning("model.dtype fp16 is not used: this run is on a CPU and computes in fp32")
         return "bf16" if wanted == "bf16" else "fp32"
     if wanted == "auto":
         return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
@@ -219,14 +207,15 @@ def _download(model: Any, source: Source, loaded: LoadedModel) -> Path:
     from diffusers import DiffusionPipeline
 
     offline = model.offline or os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes")
-    revision = source.revision or "main"
-    log.info("model %s, revision %s, from %s", source.hub_id, revision,
-             "the local cache" if offline else "the hub")
-    if source.revision is None and not offline:
-        log.warning(
-            "model.revision is not given: '%s' may change under its name; "
-            "a commit of 40 hex digits is reproducible", source.hub_id
-        )
+    if not offline:  # whoever looks on shall know what comes from where
+        revision = source.revision or "main"
+        sys.stderr.write(f"model {source.hub_id}, revision {revision}, from the hub\n")
+        if source.revision is None:
+            log.warning(
+                "model.revision is not given: '%s' may change under its name; "
+                "a commit of 40 hex digits is reproducible",
+                source.hub_id,
+            )
     try:
         folder = Path(
             DiffusionPipeline.download(
@@ -258,7 +247,6 @@ def _hub_trouble(error: Exception, source: Source, offline: bool) -> GenHubError
         ("RepositoryNotFound", "the hub has no such repository, or it is private"),
         ("GatedRepo", "its owner asks you to accept conditions on its page first"),
         ("RevisionNotFound", "the hub has no such revision"),
-        ("EntryNotFoundError) ", "a file is missing"),
     ):
         if sign in text:
             return GenHubError("GH506", f"the model {what} cannot be loaded: {reason}")
@@ -294,7 +282,8 @@ def _diffusers_class(name: str, where: str, ending: str) -> Any:
     known = [n for n in dir(diffusers) if n.endswith(ending) and not n.startswith(("_", "Flax"))]
     if name not in known:
         raise GenHubError(
-            "GH207", f"{where} is '{name}', which is no class of diffusers",
+            "GH207",
+            f"{where} is '{name}', which is no class of diffusers",
             hint=_suggest(name, known),
         )
     return getattr(diffusers, name)
@@ -306,37 +295,3 @@ def _suggest(word: str, known: list[str]) -> str:
         return "did you mean " + " or ".join(f"'{c}'" for c in close) + "?"
     shown = ", ".join(sorted(known)[:12])
     return f"known: {shown}" + (", ..." if len(known) > 12 else "")
-
-
-class _Silence(logging.Filter):
-    """Drop the records of one logger that begin with one of its phrases."""
-
-    def __init__(self, phrases: tuple[str, ...]) -> None:
-        super().__init__()
-        self._phrases = phrases
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith(self._phrases)
-
-
-@contextmanager
-def _without_noise() -> Iterator[None]:
-    """Load without the libraries' progress bars and the lines of `_SILENCED`."""
-    silences = [(logging.getLogger(n), _Silence(phrases)) for n, phrases in _SILENCED.items()]
-    for logger, silence in silences:
-        logger.addFilter(silence)
-    try:
-        from diffusers.utils import logging as of_diffusers
-        from transformers.utils import logging as of_transformers
-
-        bars = [lib for lib in (of_diffusers, of_transformers) if lib.is_progress_bar_enabled()]
-        for lib in bars:
-            lib.disable_progress_bar()
-        try:
-            yield
-        finally:
-            for lib in bars:
-                lib.enable_progress_bar()
-    finally:
-        for logger, silence in silences:
-            logger.removeFilter(silence)

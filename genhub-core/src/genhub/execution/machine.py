@@ -62,10 +62,11 @@ def about_model(source: Any, pipeline: Any) -> dict[str, Any]:
     """Describe where a pipeline came from; small files are hashed, weights are measured."""
     folder = source.folder if source.model is None else getattr(source.model, "folder", None)
     files: dict[str, Any] = {}
-    for path in sorted(Path(folder).rglob("*")) if folder is not None else []:
-        name = path.relative_to(folder)
-        if path.is_file() and not any(part.startswith(".") for part in name.parts):
-            files[name.as_posix()] = _fingerprint(path)
+    if folder is not None:
+        for path in sorted(Path(folder).rglob("*")):
+            name = path.relative_to(folder)
+            if path.is_file() and not any(part.startswith(".") for part in name.parts):
+                files[name.as_posix()] = _fingerprint(path)
     return {
         "source": source.text,
         "revision": source.revision,
@@ -75,7 +76,7 @@ def about_model(source: Any, pipeline: Any) -> dict[str, Any]:
 
 
 def about_repository(folder: Path) -> dict[str, Any] | None:
-    """Give commit and state of the git repository that `folder` lies in; None where there is none."""
+    """Give commit and state of the git repository around `folder`; None where there is none."""
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return None

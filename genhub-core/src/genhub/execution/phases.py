@@ -11,7 +11,7 @@ from typing import Any
 
 __all__ = ["Phases", "StepTimes", "peak_memory"]
 
-PHASES = ("load", "attach", "steps", "decode", "save", "metrics")
+PHASES = ("load", "attach", "warm-up", "steps", "decode", "save", "metrics")
 
 
 class Phases:
@@ -59,6 +59,7 @@ class StepTimes:
 
     def to_json(self) -> dict[str, Any]:
         """Give p50 and p95 over all steps and the median per position, in milliseconds."""
+        places = sorted(self._by_index)
         every = sorted(s for listed in self._by_index.values() for s in listed)
         if not every:
             return {"count": 0}
@@ -66,7 +67,7 @@ class StepTimes:
             "count": len(every),
             "p50_ms": round(quantile(every, 0.50) * 1e3, 3),
             "p95_ms": round(quantile(every, 0.95) * 1e3, 3),
-            "median_ms": [round(median(self._by_index[i]) * 1e3, 3) for i in sorted(self._by_index)],
+            "median_ms": [round(median(self._by_index[i]) * 1e3, 3) for i in places],
         }
 
 

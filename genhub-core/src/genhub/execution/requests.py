@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from math import lcm
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 from genhub.api import Facts, GenHubError, Problem, Request, Sample
 from genhub.errors import Mark
 
-__all__ = ["Caller", "samples_of"]
+__all__ = ["Caller", "read_prompts", "samples_of", "warn_of_cut_prompts"]
 
 # What a field of `sampling` is called by pipelines; the first that a pipeline takes is used.
 ARGUMENTS = {
@@ -140,7 +140,9 @@ class Caller:
             yield Problem("GH304", "input.prompts is empty", "write at least one", mark(("input",)))
         if "image" in self._takes and not config.input.images and _required(self._takes["image"]):
             yield Problem(
-                "GH304", f"input.images is empty, but {pipeline} starts from pictures", "",
+                "GH304",
+                f"input.images is empty, but {pipeline} starts from pictures",
+                "",
                 mark(("input",)),
             )
 
@@ -156,7 +158,8 @@ class Caller:
                 hint = "the run sets it itself"
             else:
                 close = get_close_matches(name, free, n=2)
-                hint = f"did you mean {' or '.join(close)}?" if close else f"it takes {', '.join(free)}"
+                known = f"it takes {', '.join(free)}"
+                hint = f"did you mean {' or '.join(close)}?" if close else known
             pipeline = type(self._pipeline).__name__
             yield Problem(
                 "GH301", f"sampling.extra.{name} is no free argument of {pipeline}", hint, place
@@ -181,18 +184,25 @@ class Caller:
             )
 
 
-def samples_of(config: Any, variant: str, folder: Path | None = None) -> tuple[Sample, ...]:
-    """List what a config asks for: every prompt `sampling.samples` times, in order.
+def samples_of(config: Any, variant: str = "main") -> tuple[Sample, ...]:
+    """List what a config asks for: every prompt (or picture) `sampling.samples` times, in order.
 
-    A prompt file is looked for in `folder` too, the folder of the config.
+    Raises GH305 where prompts and pictures do not pair.
     """
     prompts: list[tuple[str | None, int | None]] = [
         (given, None) if isinstance(given, str) else (given.text, given.start)
-        for given in read_prompts(config.input.prompts, folder)
+        for given in read_prompts(config.input.prompts)
     ]
-    cases = prompts or [(None, None)] * max(1, len(config.input.images))
+    images = len(config.input.images)
+    cases = prompts or [(None, None)]
     if len(cases) == 1:
-        cases = cases * max(1, len(config.input.images))
+        cases = cases * max(1, images)
+    if images not in (0, 1, len(cases)):
+        raise GenHubError(
+            "GH305",
+            f"input has {len(cases)} prompts and {images} images, which do not pair",
+            hint="give one image, or one for each prompt",
+        )
     repeated = [case for case in cases for _ in range(config.sampling.samples)]
     return tuple(
         Sample(i, config.seed + i, prompt, config.input.negative or "", variant, start)
@@ -200,44 +210,52 @@ def samples_of(config: Any, variant: str, folder: Path | None = None) -> tuple[S
     )
 
 
-def read_prompts(prompts: Any, folder: Path | None = None) -> list[Any]:
-    """Give the prompts of a config; a text is a file with one per line (GH106 if missing)."""
+def read_prompts(prompts: Any) -> list[Any]:
+    """Give the prompts of a config; a text is a file with one per line (GH106 if unreadable)."""
     if not isinstance(prompts, str):
         return list(prompts)
-    path = Path(prompts).expanduser()
-    if not path.exists() and folder is not None:
-        path = folder / path
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = Path(prompts).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise GenHubError(
-            "GH106",
-            f"the prompts file {path} cannot be read: {getattr(error, 'strerror', error)}",
-            hint="input.prompts is a list of prompts, or a text file with one per line",
-        ) from error
+        message = f"the file of prompts {prompts} cannot be read: {error}"
+        raise GenHubError("GH106", message) from None
     return [line.strip() for line in lines if line.strip()]
 
 
-def warn_of_cut_prompts(pipeline: Any, samples: Sequence[Sample]) -> None:
-    """Warn of every prompt of which the tokenizer drops the end, with the text that is lost."""
-    tokenizers = [getattr(pipeline, name, None) for name in ("tokenizer", "tokenizer_2")]
+def warn_of_cut_prompts(
+    pipeline: Any, samples: Sequence[Sample], redact: Callable[[str], str] = str
+) -> None:
+    """Warn of every prompt of which the tokenizer drops the end, with the text that is lost.
+
+    Of a prompt that `redact` changes no part is told.
+    """
+    tokenizers: list[Any] = [getattr(pipeline, n, None) for n in ("tokenizer", "tokenizer_2")]
     for prompt in dict.fromkeys(s.prompt for s in samples if s.prompt):
         for tokenizer in tokenizers:
             lost = _cut(tokenizer, prompt)
             if lost:
+                shown = redact(prompt)
+                part = f"'{lost}'" if shown == prompt else "its end"
                 log.warning(
-                    "the prompt is longer than the %d tokens that the model reads; it does not "
-                    "see '%s' of '%s'", tokenizer.model_max_length, lost, prompt
-                )
+                    "the model reads %d tokens of a prompt and does not see %s in '%s'",
+                    tokenizer.model_max_length, part, shown,
+                )  # fmt: skip
                 break
 
 
 def _cut(tokenizer: Any, prompt: str) -> str:
+    """Give the end of a prompt that does not fit beside the start and end tokens."""
     if "CLIP" not in type(tokenizer).__name__:
         return ""
-    kept = tokenizer.model_max_length
-    words = tokenizer(prompt, add_special_tokens=False, verbose=False).input_ids
-    return str(tokenizer.decode(words[kept - 2 :])).strip() if len(words) > kept - 2 else ""
+    kept = tokenizer.model_max_length - 2
+    tokens = tokenizer(
+        prompt, add_special_tokens=False, verbose=False, return_offsets_mapping=tokenizer.is_fast
+    )
+    if len(tokens.input_ids) <= kept:
+        return ""
+    if tokenizer.is_fast:
+        return prompt[tokens.offset_mapping[kept][0] :]
+    return str(tokenizer.decode(tokens.input_ids[kept:])).strip()
 
 
 def _picture(paths: Sequence[str], sample: Sample, config: Any) -> Any:

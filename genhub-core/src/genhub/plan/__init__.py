@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from genhub.plan.attachment import Attached, attach, install
-    from genhub.plan.checks import check_blocks, check_needs
+    from genhub.plan.checks import check_needs
     from genhub.plan.clock import StepEnd
     from genhub.plan.comm import SoloComm
     from genhub.plan.facts import facts_of
@@ -24,7 +24,6 @@ __all__ = [
     "SoloComm",
     "StepEnd",
     "attach",
-    "check_blocks",
     "check_needs",
     "facts_of",
     "install",
@@ -39,7 +38,6 @@ _HOMES = {
     "SoloComm": "comm",
     "StepEnd": "clock",
     "attach": "attachment",
-    "check_blocks": "checks",
     "check_needs": "checks",
     "facts_of": "facts",
     "install": "attachment",

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
 
 from genhub.api import ANY, Needs, Problem, Shard
-from genhub.errors import Mark
 from genhub.plan.claims import Claim
 from genhub.plan.parts import Part
 
-__all__ = ["check_blocks", "check_needs", "check_sequence"]
+__all__ = ["check_needs", "check_sequence"]
 
 PRODUCT = {"image": "images", "audio": "audio", "video": "videos"}
 UNBOUNDED = 10**9
-
-# Blocks that do nothing unless the task reads them, and those that a task cannot do without.
-BLOCKS = (
-    "model", "attention", "parallel", "decoder", "environment", "search",
-    "kernels", "input", "sampling",
-)  # fmt: skip
-REQUIRED = ("decoder", "environment", "search")
 
 
 def check_needs(
@@ -69,32 +60,6 @@ def check_sequence(
                     else f"leave out '{claim.label}' or '{scheduler.label}'",
                     mark=claim.part.mark,
                 )
-            )
-    return problems
-
-
-def check_blocks(
-    task: str,
-    reads: frozenset[str],
-    config: Any,
-    mark: Callable[[tuple[str, ...]], Mark | None] = lambda loc: None,
-) -> list[Problem]:
-    """Find blocks that the task lacks (GH409) and blocks that it would ignore (GH410)."""
-    problems = []
-    for block in BLOCKS:
-        given = bool(getattr(config, block)) and block in config.model_fields_set
-        if given and block not in reads:
-            problems.append(
-                Problem(
-                    "GH410",
-                    f"'{block}' is not used by task '{task}'",
-                    hint=f"remove '{block}:', or choose another task",
-                    mark=mark((block,)),
-                )
-            )
-        if block in REQUIRED and block in reads and not given:
-            problems.append(
-                Problem("GH409", f"task '{task}' needs '{block}:'", mark=mark(("task",)))
             )
     return problems
 

@@ -7,6 +7,7 @@ scheduler is an ordinary scheduler: it steps itself and moves no clock.
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import inspect
 import time
@@ -93,6 +94,7 @@ class Ticker:
         self._finished = 0  # steps of this generation
         self._calls = 0  # denoiser calls of this step
         self._since = 0.0
+        self._left = 0  # calls of `scheduler.step` to come
 
     def start(self) -> None:
         """Put hooks and scheduler class in place."""
@@ -122,11 +124,11 @@ class Ticker:
     @property
     def innermost(self) -> bool:
         """Say whether no later ticker sits on the same denoisers."""
-        return all(_hooks_of(hook.denoiser)[-1:] == [hook] for _, hook in self._hooks)
+        return not any(hook in _hooks_of(hook.denoiser)[:-1] for _, hook in self._hooks)
 
-    def denoiser_called(self, sample: Any, timestep: Any) -> None:
-        """Note one denoiser forward that is about to run."""
-        current = getattr(self._pipeline, "scheduler", None)
+    def denoiser_called(self, like: torch.Tensor | None, timestep: Any) -> None:
+        """Note one denoiser forward that is about to run; `like` is on the denoiser's device."""
+        current: Any = getattr(self._pipeline, "scheduler", None)
         if current is not self._scheduler:  # replaced by the user since the last call
             self._follow(current)
             self._begin()
@@ -134,14 +136,16 @@ class Ticker:
         if self._fresh:
             self._fresh = False
             self._since = time.perf_counter()
-            self.clock.steps = _steps(current, timestep)
+            self._left = _evaluations(current, timestep)
+            several = hasattr(current, "state_in_first_order")
+            self.clock.steps = -(-self._left // current.order) if several else self._left
         clock = self.clock
         if self._calls == 0:
             clock.step = self._finished
         clock.call = self._calls
         self._calls += 1
-        if isinstance(sample, torch.Tensor):
-            clock.set_time(timestep, sample.device)
+        if like is not None:
+            clock.set_time(timestep, like.device)
         self._before_call()
 
     def timesteps_set(self) -> None:
@@ -151,8 +155,9 @@ class Ticker:
 
     def stepped(self, scheduler: Any, result: Any) -> None:
         """Note one call of `scheduler.step`; between two evaluations of a step nothing ends."""
-        if not getattr(scheduler, "state_in_first_order", True):
-            return
+        self._left -= 1
+        if self._left != 0 and not getattr(scheduler, "state_in_first_order", True):
+            return  # another evaluation follows; the very last step has only one
         self._finished += 1
         self._calls = 0
         if self.clock.listeners:
@@ -185,14 +190,16 @@ class _DenoiserHook:
         names = list(inspect.signature(type(core_of(denoiser)).forward).parameters)[1:]
         self._position = names.index("timestep") if "timestep" in names else None
 
+    # Outside compiled graphs, whether the user compiles before or after attaching.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def __call__(
         self, module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        sample = args[0] if args else next(iter(kwargs.values()), None)
+        tensors = (v for v in (*args, *kwargs.values()) if isinstance(v, torch.Tensor))
         timestep = kwargs.get("timestep")
         if timestep is None and self._position is not None and len(args) > self._position:
             timestep = args[self._position]
-        self.ticker.denoiser_called(sample, timestep)
+        self.ticker.denoiser_called(next(tensors, None), timestep)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _make_silent, ()
@@ -258,10 +265,10 @@ def _ticking(cls: Any, ticker: Ticker) -> type:
 
     def reduce(self: Any, protocol: Any) -> Any:
         """Copy and pickle as the class that the user chose."""
-        function, args, *rest = cls.__reduce_ex__(self, protocol)
-        return function, tuple(plain if arg is derived else arg for arg in args), *rest
+        _, _, *state = cls.__reduce_ex__(self, protocol)
+        return copyreg._reconstructor, (plain, object, None), *state  # type: ignore[attr-defined]
 
-    derived = type(
+    return type(
         cls.__name__,
         (cls,),
         {
@@ -275,34 +282,26 @@ def _ticking(cls: Any, ticker: Ticker) -> type:
             "set_timesteps": set_timesteps,
         },
     )
-    return derived
 
 
 def _release(scheduler: Any, ticker: Ticker) -> None:
-    if type(scheduler).__dict__.get("_genhub_ticker") is ticker:
-        scheduler.__class__ = type(scheduler).__mro__[1]
+    """Take one ticker off a scheduler; those of other attachments stay, in their order."""
+    cls = getattr(type(scheduler), "_genhub_plain", type(scheduler))
+    for base in reversed(type(scheduler).__mro__):
+        other = vars(base).get("_genhub_ticker", ticker)
+        if other is not ticker:
+            cls = _ticking(cls, other)
+    scheduler.__class__ = cls
 
 
-def _steps(scheduler: Any, timestep: Any) -> int:
-    """Count the denoising steps from the first timestep that is really used.
-
-    Image-to-image starts in the middle. Schedulers that evaluate a step several times list each
-    evaluation.
-    """
+def _evaluations(scheduler: Any, timestep: Any) -> int:
+    """Count the timesteps that are really used: image-to-image starts in the middle."""
     timesteps = getattr(scheduler, "timesteps", None)
     if timesteps is None:
         return 1
-    left = len(timesteps) - _first_used(scheduler, timesteps, timestep)
-    evaluations = scheduler.order if hasattr(scheduler, "state_in_first_order") else 1
-    return max(1, -(-left // evaluations))
-
-
-def _first_used(scheduler: Any, timesteps: Any, timestep: Any) -> int:
     begin = getattr(scheduler, "begin_index", None)
-    if begin is not None:
-        return int(begin)
-    if timestep is None:
-        return 0
-    now = float(torch.as_tensor(timestep).reshape(-1)[0])
-    listed = torch.as_tensor(timesteps).tolist()
-    return listed.index(now) if now in listed else 0
+    if begin is None and timestep is not None:  # some schedulers are not told where they begin
+        now = float(torch.as_tensor(timestep).reshape(-1)[0])
+        listed = torch.as_tensor(timesteps).tolist()
+        begin = listed.index(now) if now in listed else 0
+    return len(timesteps) - int(begin or 0)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,12 +17,8 @@ from genhub.api import AttentionMixer, GenHubError, ParallelScheduler, Plugin, P
 from genhub.errors import Mark
 from genhub.registry import Registries, default
 
-if TYPE_CHECKING:
-    from genhub.config import Loaded
-
 __all__ = ["Part", "calling", "parts_from_blocks", "parts_from_config"]
 
-REGISTRY = {"attention": "attention_mixers", "parallel": "parallel_schedulers"}
 BASE: Mapping[str, type[Plugin]] = {"attention": AttentionMixer, "parallel": ParallelScheduler}
 
 
@@ -29,7 +26,7 @@ BASE: Mapping[str, type[Plugin]] = {"attention": AttentionMixer, "parallel": Par
 class Part:
     """One driver: its kind in the config, its name, what it is called in messages, its sites."""
 
-    kind: str  # "attention" | "parallel" | any other block that holds a driver
+    kind: str  # "attention" | "parallel"
     name: str
     driver: Any
     where: Where | None = None  # as the user gave it
@@ -68,26 +65,19 @@ def calling(part: Part, method: str) -> Iterator[None]:
         ) from error
 
 
-def parts_from_config(source: Any, registries: Registries | None = None) -> tuple[Part, ...]:
-    """Make the mixers and the scheduler of a config: a `Loaded` (with positions) or a `RunConfig`.
+def parts_from_config(loaded: Any) -> tuple[Part, ...]:
+    """Make the mixers and the scheduler that a `genhub.config.Loaded` names.
 
     Blocks are validated already; a driver gets its block as its config.
     """
-    loaded: Loaded | None = source if hasattr(source, "drivers") else None
-    config = source if loaded is None else loaded.config
-    used = {} if loaded is None else {one.loc: one for one in loaded.drivers}
-    blocks: list[tuple[tuple[str | int, ...], Any]] = [
-        (("attention", index), block) for index, block in enumerate(config.attention)
-    ]
-    if config.parallel is not None:
-        blocks.append((("parallel",), config.parallel))
     parts = []
-    for loc, block in blocks:
-        kind = str(loc[0])
-        name = used[loc].name if loc in used else block.type
-        cls = used[loc].cls if loc in used else _class(kind, name, registries)[1]
-        mark = None if loaded is None else loaded.mark(loc)
-        parts.append(Part(kind, name, cls(block), getattr(block, "where", None), mark))
+    for used in loaded.drivers:
+        kind = str(used.loc[0])
+        if kind in BASE:
+            block = getattr(loaded.config, kind)
+            block = block[used.loc[1]] if kind == "attention" else block
+            where = getattr(block, "where", None)
+            parts.append(Part(kind, used.name, used.cls(block), where, loaded.mark(used.loc)))
     return _labelled(parts)
 
 
@@ -98,75 +88,42 @@ def parts_from_blocks(
 ) -> tuple[Part, ...]:
     """Make drivers from blocks like those of a YAML file, or take ready ones as they are.
 
-    Raises GenHubError: names as GH2xx, fields as GH3xx, all of one call together.
+    Raises GenHubError with all that is wrong: names as GH2xx, fields as GH3xx.
     """
-    parts = []
+    given = [("attention", one) for one in attention]
+    given += [] if parallel is None else [("parallel", parallel)]
+    ready = [isinstance(one, BASE[kind]) for kind, one in given]
+    blocks = [one for one, is_ready in zip(given, ready, strict=True) if not is_ready]
+    validated = iter(_validated(blocks, registries or default()) if blocks else ())
+    return _labelled(
+        [
+            Part(kind, _own_name(one), one) if is_ready else next(validated)
+            for (kind, one), is_ready in zip(given, ready, strict=True)
+        ]
+    )
+
+
+def _validated(blocks: Sequence[tuple[str, Any]], registries: Registries) -> tuple[Part, ...]:
+    """Validate blocks by the Configs of their drivers, as those of a file are."""
+    from genhub.config.messages import explain
+    from genhub.config.names import drivers_of
+    from genhub.config.tree import from_python, plain
+    from genhub.config.union import run_class
+
+    wanted: dict[str, Any] = {"genhub": 1, "attention": [b for k, b in blocks if k == "attention"]}
+    wanted |= {kind: block for kind, block in blocks if kind == "parallel"}
     problems: list[Problem] = []
-    blocks: list[tuple[str, str, Any]] = [
-        ("attention", f"attention.{index}", block) for index, block in enumerate(attention)
-    ]
-    if parallel is not None:
-        blocks.append(("parallel", "parallel", parallel))
-    for kind, place, block in blocks:
-        try:
-            parts.append(_part(kind, place, block, registries))
-        except GenHubError as error:
-            problems += error.problems
+    named = drivers_of(from_python(wanted), registries, problems)
+    model = run_class(named.used, holes=True)
+    try:
+        config = model.model_validate_json(json.dumps(plain(named.root)), strict=True)
+    except ValidationError as error:
+        problems += explain(error.errors(include_url=False), named.root, model)
     if problems:
         raise GenHubError.several(problems)
-    return _labelled(parts)
-
-
-def _part(kind: str, place: str, block: Any, registries: Registries | None) -> Part:
-    if isinstance(block, BASE[kind]):
-        return Part(kind, _own_name(block), block)
-    if not isinstance(block, Mapping):
-        raise GenHubError(
-            "GH303",
-            f"{place} is {block!r}, which is neither a block nor a {BASE[kind].__name__}",
-            hint="give a mapping such as {'type': 'linfusion'}, or a driver object",
-        )
-    fields = dict(block)
-    name = fields.pop("type", None)
-    if not isinstance(name, str):
-        raise GenHubError("GH304", f"{place} has no type", hint="name the driver: {'type': NAME}")
-    name, cls = _class(kind, name, registries)
-    where = fields.pop("where", None) if kind == "attention" else None
-    with _explained(place):
-        selected = None if where is None else Where.model_validate(where)
-        config = cls.Config.model_validate(fields)
-    return Part(kind, name, cls(config), selected)
-
-
-@contextmanager
-def _explained(place: str) -> Iterator[None]:
-    """Turn pydantic's complaints about one block into problems with codes."""
-    codes = {"extra_forbidden": "GH301", "missing": "GH304"}
-    try:
-        yield
-    except ValidationError as error:
-        raise GenHubError.several(_complaints(place, error, codes)) from None
-
-
-def _complaints(place: str, error: ValidationError, codes: Mapping[str, str]) -> Iterable[Problem]:
-    for one in error.errors(include_url=False):
-        kind = one["type"]
-        path = ".".join([place, *(str(step) for step in one["loc"])])
-        if kind == "extra_forbidden":
-            text = f"{path} is not a field of this block"
-        elif kind == "missing":
-            text = f"{path} is missing"
-        else:
-            text = f"{path} is {one['input']!r}: {one['msg']}"
-        bounded = kind.startswith(("greater_than", "less_than"))
-        wrong_type = kind.endswith(("_type", "_parsing"))
-        code = codes.get(kind, "GH302" if bounded else "GH303" if wrong_type else "GH305")
-        yield Problem(code, text)
-
-
-def _class(kind: str, name: str, registries: Registries | None) -> tuple[str, Any]:
-    registry = (registries or default()).get(REGISTRY[kind])
-    return registry.find(name).name, registry.load(name)
+    return parts_from_config(
+        SimpleNamespace(config=config, drivers=named.used, mark=lambda loc: None)
+    )
 
 
 def _own_name(driver: Any) -> str:

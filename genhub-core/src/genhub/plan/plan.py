@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from genhub.api import Facts, GenHubError, ParallelPlan, Shard
 from genhub.plan.backend import check_backend
@@ -16,7 +16,9 @@ from genhub.plan.facts import denoisers_of
 from genhub.plan.observe import core_of
 from genhub.plan.parts import Part, calling, parts_from_config
 from genhub.plan.table import sites_table, skipped_lines
-from genhub.registry import Registries
+
+if TYPE_CHECKING:
+    from genhub.config import Loaded
 
 __all__ = ["Plan", "make_plan", "plan_parts"]
 
@@ -94,26 +96,19 @@ def facts_lines(facts: Facts) -> list[str]:
     return [*lines, f"note: {facts.note}"] if facts.note else lines
 
 
-def make_plan(
-    source: Any,
-    facts: Facts,
-    pipeline: Any,
-    *,
-    world: int = 1,
-    registries: Registries | None = None,
-) -> Plan:
-    """Plan what a config (`Loaded` or `RunConfig`) attaches to a pipeline; changes nothing.
+def make_plan(loaded: Loaded, facts: Facts, pipeline: Any, *, world: int = 1) -> Plan:
+    """Plan what a config attaches to a pipeline; changes nothing.
 
     Raises GenHubError with every conflict that is found: GH401 to GH408.
     """
-    config = source.config if hasattr(source, "drivers") else source
+    model = loaded.config.model
     return plan_parts(
-        parts_from_config(source, registries),
+        parts_from_config(loaded),
         facts,
         pipeline,
         world=world,
-        backend=config.model.attention_backend,
-        model=config.model.source,
+        backend=model.attention_backend,
+        model=model.source,
     )
 
 

@@ -1,1 +1,4 @@
-"""The captioned-shapes world: a renderer, its captions, a judge, and a model trained on it."""
+"""The captioned-shapes world: scenes and captions, a renderer, a judge, and a trained model.
+
+`scenes` needs nothing; `render` and `judge` need numpy; the rest is the model's training.
+"""

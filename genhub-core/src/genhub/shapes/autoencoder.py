@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderTiny
-from torch import Tensor, nn
-
-Batch = Callable[[int], Tensor]  # step -> pictures [B, 3, H, W] in [-1, 1]
+from torch import Tensor
 
 
 def build(channels: int = 32) -> AutoencoderTiny:
@@ -46,7 +42,6 @@ def decoder_loss(model: AutoencoderTiny, latents: Tensor, pictures: Tensor) -> T
     return error.abs().mean() + error.square().mean()
 
 
-@torch.no_grad()
 def whiten(model: AutoencoderTiny, pictures: Tensor) -> None:
     """Give the latents zero mean and unit covariance (ZCA) by folding it into the convolutions.
 
@@ -54,36 +49,29 @@ def whiten(model: AutoencoderTiny, pictures: Tensor) -> None:
     passes a tanh clamp before, and a border of zeros padded to the inverse's offset; so the
     decoder must be tuned afterwards.
     """
-    latents = torch.cat([model.encoder(part) for part in pictures.split(64)]).double()
-    flat = latents.movedim(1, 0).flatten(1)  # [4, N]
-    mean = flat.mean(1)
-    values, vectors = torch.linalg.eigh(torch.cov(flat))
-    forth = vectors @ torch.diag(values.rsqrt()) @ vectors.T
-    back = vectors @ torch.diag(values.sqrt()) @ vectors.T
     last, first = model.encoder.layers[-1], model.decoder.layers[0]
-    if not isinstance(last, nn.Conv2d) or not isinstance(first, nn.Conv2d):
-        raise TypeError("whitening needs convolutions at the latents' side of both halves")
-    last.weight.copy_(torch.einsum("ij,jkhw->ikhw", forth.float(), last.weight))
-    last.bias.copy_((forth @ (last.bias.double() - mean)).float())
-    weight = first.weight.double()
-    first.bias.add_(torch.einsum("ojhw,j->o", weight, mean).float())
-    first.weight.copy_(torch.einsum("ojhw,ji->oihw", weight, back).float())
+    with torch.no_grad():
+        latents = torch.cat([model.encoder(part) for part in pictures.split(64)]).double()
+        flat = latents.movedim(1, 0).flatten(1)  # [4, N]
+        mean = flat.mean(1)
+        values, vectors = torch.linalg.eigh(torch.cov(flat))
+        forth = vectors @ torch.diag(values.rsqrt()) @ vectors.T
+        back = vectors @ torch.diag(values.sqrt()) @ vectors.T
+        last.weight.copy_(torch.einsum("ij,jkhw->ikhw", forth.float(), last.weight))
+        last.bias.copy_((forth @ (last.bias.double() - mean)).float())
+        weight = first.weight.double()
+        first.bias.add_(torch.einsum("ojhw,j->o", weight, mean).float())
+        first.weight.copy_(torch.einsum("ojhw,ji->oihw", weight, back).float())
 
 
-@torch.no_grad()
 def encode(model: AutoencoderTiny, pictures: Tensor) -> Tensor:
     """Encode pictures [N, 3, 64, 64] to latents [N, 4, 16, 16], in batches that fit the cache."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         return torch.cat([model.encoder(part).float() for part in pictures.split(64)])
 
 
-@torch.no_grad()
 def psnr(model: AutoencoderTiny, pictures: Tensor) -> float:
     """Measure the reconstruction in decibels, peak 2 (pictures in [-1, 1])."""
-    rebuilt = torch.cat([decode(model, model.encoder(part)) for part in pictures.split(64)])
+    with torch.no_grad():
+        rebuilt = torch.cat([decode(model, model.encoder(part)) for part in pictures.split(64)])
     return float(10 * torch.log10(4 / F.mse_loss(rebuilt.clamp(-1, 1), pictures)))
-
-
-def parameters(model: AutoencoderTiny, decoder_only: bool) -> Iterator[nn.Parameter]:
-    """Give what is trained: everything, or the decoder once the latents are settled."""
-    return model.decoder.parameters() if decoder_only else model.parameters()

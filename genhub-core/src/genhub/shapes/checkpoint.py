@@ -1,4 +1,4 @@
-"""Checkpoints of a training stage: weights as safetensors, the optimiser beside them, atomically."""
+"""Checkpoints of a training stage: weights as safetensors, the optimiser beside them."""
 
 from __future__ import annotations
 

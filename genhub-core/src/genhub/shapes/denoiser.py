@@ -67,6 +67,7 @@ def build_scheduler() -> DDIMScheduler:
         prediction_type="v_prediction",
         rescale_betas_zero_snr=True,
         timestep_spacing="trailing",
+        steps_offset=1,  # no effect on trailing steps; the pipeline warns of another value
         clip_sample=False,
     )
 
@@ -81,8 +82,9 @@ def draw(rng: np.random.Generator, count: int) -> tuple[list[str], Tensor]:
 
 
 class Shards:
-    """An endless stream of fresh scenes, encoded in shards that are each gone through `epochs` times.
+    """An endless stream of fresh scenes, encoded in shards.
 
+    Each shard is gone through `epochs` times, then drawn anew.
     Everything follows from (seed, step), so a run that resumes sees what it would have seen.
     """
 
@@ -122,7 +124,7 @@ class Shards:
 
 
 def _timesteps(count: int, generator: torch.Generator) -> Tensor:
-    """Draw noise levels: half uniform, half around the levels where layout and shape are decided."""
+    """Draw noise levels: half uniform, half around those that decide layout and shape."""
     uniform = torch.rand(count, generator=generator)
     middle = torch.sigmoid(0.4 + 0.9 * torch.randn(count, generator=generator))
     half = torch.rand(count, generator=generator) < 0.5
@@ -147,20 +149,31 @@ def loss(
     return F.mse_loss(velocity.float(), signal * noise - sigma * latents)
 
 
-@torch.no_grad()
-def denoised(
-    text: nn.Module, unet: nn.Module, alphas: Tensor, latents: Tensor, ids: Tensor, seed: int
+def redraw(
+    text: nn.Module, unet: nn.Module, latents: Tensor, ids: Tensor, empty: Tensor, seed: int
 ) -> Tensor:
-    """Noise latents a little and let the denoiser guess them in one step."""
+    """Noise latents half-way and sample them back with guidance, four steps.
+
+    The result shows the same scene in the same place, with the flaws of latents that are sampled:
+    what a decoder must learn to see through. `empty` [1, 16] are the tokens of no caption.
+    """
     generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(latents.shape, generator=generator)
-    timesteps = torch.randint(1, 350, (len(latents),), generator=generator)
-    alpha = alphas[timesteps].view(-1, 1, 1, 1)
-    signal, sigma = alpha.sqrt(), (1 - alpha).sqrt()
-    noisy = signal * latents + sigma * noise
-    with torch.autocast("cpu", torch.bfloat16):
-        velocity = unet(noisy, timesteps, text(ids).last_hidden_state).sample
-    return signal * noisy - sigma * velocity.float()
+    start = int(torch.randint(100, 450, (1,), generator=generator))
+    alphas = build_scheduler().alphas_cumprod
+    x = latents * alphas[start].sqrt() + (1 - alphas[start]).sqrt() * torch.randn(
+        latents.shape, generator=generator
+    )
+    both = torch.cat([empty.expand(len(ids), -1), ids])
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        states = text(both).last_hidden_state
+        for part in (4, 3, 2, 1):
+            now, then = start * part // 4, start * (part - 1) // 4
+            signal, sigma = alphas[now].sqrt(), (1 - alphas[now]).sqrt()
+            free, told = unet(torch.cat([x, x]), now, states).sample.float().chunk(2)
+            velocity = free + 3.0 * (told - free)
+            clean, noise = signal * x - sigma * velocity, sigma * x + signal * velocity
+            x = alphas[then].sqrt() * clean + (1 - alphas[then]).sqrt() * noise
+    return clean
 
 
 def use_plain_attention(unet: UNet2DConditionModel) -> None:

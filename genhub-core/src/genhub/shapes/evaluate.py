@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> None:
         sheet(evaluation.pictures).save(chosen.grid)
 
 
-def sheet(pictures: NDArray[np.uint8], columns: int = 15, scale: int = 2) -> Any:
+def sheet(pictures: NDArray[np.uint8], columns: int = 10, scale: int = 2) -> Any:
     """Lay pictures [N, H, W, 3] out as one PIL image, enlarged without smoothing."""
     from PIL import Image
 

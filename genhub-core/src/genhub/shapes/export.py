@@ -36,10 +36,10 @@ def write(folder: Path, made: StableDiffusionPipeline, record: dict[str, Any]) -
     """Write the model folder in half precision, with its training record and model card."""
     new = folder.with_name(folder.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
-    half = [
+    vae, text, unet = (
         copy.deepcopy(part).to(torch.float16) for part in (made.vae, made.text_encoder, made.unet)
-    ]
-    pipeline(*half, made.tokenizer).save_pretrained(new, safe_serialization=True)
+    )
+    pipeline(vae, text, unet, made.tokenizer).save_pretrained(new, safe_serialization=True)
     (new / "training.json").write_text(json.dumps(record, indent=1) + "\n")
     (new / "README.md").write_text(card(record))
     checkpoint.replace_folder(new, folder)
@@ -59,7 +59,7 @@ pipeline_tag: text-to-image
 ---
 # tiny:shapes
 
-A text-to-picture diffusion model of 64x64 pixels, small enough to ship with the code that tests it:
+A text-to-picture diffusion model of 64x64 pixels, small enough to ship with the code it tests:
 eight colours, eight shapes, two sizes, five places, three backgrounds, one or two things.
 
 ```python
@@ -68,8 +68,11 @@ pipeline = StableDiffusionPipeline.from_pretrained(FOLDER)
 pipeline("a small red star on the left on white", num_inference_steps=20, guidance_scale=3.0)
 ```
 
-Captions read "a {{small|large}} {{colour}} {{shape}} on the {{left|right|top|bottom}} on {{white|black|gray}}",
-"... in the center on ...", or "a {{colour}} {{shape}} {{above|left of}} a {{colour}} {{shape}} on ...".
+Captions read
+
+- "a {{small|large}} {{colour}} {{shape}} on the {{left|right|top|bottom}} on {{background}}",
+- "a {{small|large}} {{colour}} {{shape}} in the center on {{background}}",
+- "a {{colour}} {{shape}} {{above|left of}} a {{colour}} {{shape}} on {{background}}".
 
 The training pictures are drawn by a program; nothing was downloaded. `python -m genhub.shapes.train
 --out DIR` reproduces the weights from nothing ({minutes:.0f} minutes on two CPU cores);

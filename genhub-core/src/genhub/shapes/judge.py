@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from genhub.shapes import render, scenes
 from genhub.shapes.scenes import Scene
 
-Array = NDArray[np.float32]
+Array: TypeAlias = NDArray[np.float32]
 
 SAME_COLOUR = 70.0  # largest distance in RGB to count as a colour; the palette is >= 108 apart
 SAME_SHAPE = 0.72  # smallest overlap (intersection over union) to count as a shape
@@ -72,8 +72,8 @@ def _palette(names: Sequence[str]) -> Array:
 
 def _background(pixels: Array) -> tuple[Array, str | None]:
     """Read the background's colour off the border; its name only if the border is of one piece."""
-    edge = np.concatenate([pixels[:2].reshape(-1, 3), pixels[-2:].reshape(-1, 3),
-                           pixels[:, :2].reshape(-1, 3), pixels[:, -2:].reshape(-1, 3)])  # fmt: skip
+    sides = (pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:])
+    edge = np.concatenate([side.reshape(-1, 3) for side in sides])
     ground = np.median(edge, axis=0)
     away = np.linalg.norm(_palette(scenes.BACKGROUNDS) - ground, axis=1)
     even = np.mean(np.linalg.norm(edge - ground, axis=1) < SAME_COLOUR / 2)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from genhub.shapes.scenes import Scene, Thing
 
-Field = NDArray[np.float32]  # [H, W]
+Field: TypeAlias = NDArray[np.float32]  # [H, W]
 
 SIZE = 64  # pixels on a side of the native picture
 

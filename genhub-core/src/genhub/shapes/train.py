@@ -37,8 +37,8 @@ class Recipe:
     threads: int = 2
     autoencoder_steps: int = 1500
     decoder_steps: int = 400
-    denoiser_steps: int = 6000
-    polish_steps: int = 600
+    denoiser_steps: int = 4500
+    polish_steps: int = 240
     autoencoder_channels: int = 32
     autoencoder_batch: int = 16
     autoencoder_rate: float = 3e-3
@@ -47,11 +47,11 @@ class Recipe:
     unet_channels: tuple[int, ...] = (80, 96, 128)
     batch: int = 32
     rate: float = 1.2e-3
-    cooldown: float = 0.35  # share of the steps over which the rate falls to zero at the end
+    cooldown: float = 1 / 3  # share of the steps over which the rate falls to zero at the end
     ema: float = 0.999
     shard: int = 8192
     save_every: int = 250
-    evaluate_every: int = 1000
+    evaluate_every: int = 500
     evaluate_prompts: int = 64
 
 
@@ -116,7 +116,7 @@ def run_stage(stage: Stage, work: Path, recipe: Recipe, resume: bool) -> list[di
             group["lr"] = stage.rate(step)
         loss = stage.loss(step)
         stage.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         for group in stage.optimizer.param_groups:
             torch.nn.utils.clip_grad_norm_(group["params"], 1.0)
         stage.optimizer.step()
@@ -191,10 +191,10 @@ def denoiser_stage(
         seed = recipe.seed * 10**6 + step
         return denoiser.loss(parts["text"], parts["unet"], alphas, latents, ids, seed)
 
-    @torch.no_grad()
     def after(step: int) -> dict[str, float]:
         decay = min(recipe.ema, (1 + step) / (10 + step))
-        torch._foreach_lerp_(mean, trained, 1 - decay)
+        with torch.no_grad():
+            torch._foreach_lerp_(mean, trained, 1 - decay)
         return judge().figures if step % recipe.evaluate_every == 0 else {}
 
     optimizer = torch.optim.AdamW(trained, betas=(0.9, 0.99), weight_decay=0.01)
@@ -208,14 +208,12 @@ def polish_stage(
     vae: AutoencoderTiny, ema: nn.ModuleDict, shards: denoiser.Shards, recipe: Recipe
 ) -> Stage:
     """Tune the decoder to latents that the denoiser made, so that it draws them crisply."""
-    alphas = denoiser.build_scheduler().alphas_cumprod
+    empty = shards.tokens([""])
 
     def loss(step: int) -> Tensor:
         captions, pictures = _pictures(recipe, 6, step, recipe.autoencoder_batch)
-        latents = autoencoder.encode(vae, pictures)
-        made = denoiser.denoised(
-            ema["text"], ema["unet"], alphas, latents, shards.tokens(captions), recipe.seed + step
-        )
+        latents, ids = autoencoder.encode(vae, pictures), shards.tokens(captions)
+        made = denoiser.redraw(ema["text"], ema["unet"], latents, ids, empty, recipe.seed + step)
         return autoencoder.decoder_loss(vae, made, pictures)
 
     optimizer = torch.optim.AdamW(vae.decoder.parameters(), betas=(0.9, 0.99), weight_decay=0.01)
@@ -227,7 +225,7 @@ def _seconds(loss: Callable[[], Tensor], module: nn.Module) -> float:
     """Time one training step of a stage, after one that warms up."""
     for _ in range(3):
         started = time.monotonic()
-        loss().backward()  # type: ignore[no-untyped-call]
+        loss().backward()
         taken = time.monotonic() - started
     module.zero_grad(set_to_none=True)
     return taken
@@ -244,7 +242,7 @@ def estimate(vae: AutoencoderTiny, parts: nn.ModuleDict, words: Any, recipe: Rec
     step = _seconds(
         lambda: denoiser.loss(parts["text"], parts["unet"], alphas, latents, ids, 0), parts
     )
-    decoding = recipe.decoder_steps + 1.5 * recipe.polish_steps
+    decoding = recipe.decoder_steps + 6 * recipe.polish_steps
     return (recipe.autoencoder_steps + decoding) * whole + 1.1 * recipe.denoiser_steps * step
 
 

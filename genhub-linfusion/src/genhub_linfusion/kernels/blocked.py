@@ -44,8 +44,8 @@ class _Scratch:
         _, heads, tokens, dim = heads_first(x, layout).shape
         n = min(tokens, block_tokens(x, layout))
         shape = (n, heads, dim) if layout == "bnhd" else (heads, n, dim)
-        pair = (x.new_empty(shape, dtype=accumulation_dtype(x)) for _ in range(2))
-        return cls(*pair, layout)
+        features = x.new_empty(shape, dtype=accumulation_dtype(x))
+        return cls(features, torch.empty_like(features), layout)
 
     def views(self, n: int) -> tuple[Tensor, Tensor]:
         """Return both blocks as `[H, n, d]`."""

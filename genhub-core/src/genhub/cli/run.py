@@ -1,0 +1,68 @@
+"""`genhub run`: make what a file describes, or repeat a run or a picture."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from dataclasses import asdict
+from typing import Any
+
+from genhub.errors import EXIT_RUN_FAILED
+
+
+def arguments(parser: ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "what", metavar="FILE", help="YAML file, the folder of an earlier run, or a picture of one"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override a field, such as sampling.steps=10; may be given several times",
+    )
+    parser.add_argument("--output", metavar="DIR", help="folder to make the run's folder in")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check everything, print the full config and stop"
+    )
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+
+
+def run(args: Namespace) -> int:
+    """Run it and tell where the results are."""
+    if args.dry_run:
+        return _show_config(args)
+    from genhub.execution import run as execute
+
+    result = execute(args.what, set=args.set, quiet=args.quiet or args.json, output=args.output)
+    if args.json:
+        sys.stdout.write(json.dumps(_results(result), indent=2) + "\n")
+    return 0 if result.status == "done" else EXIT_RUN_FAILED
+
+
+def _show_config(args: Namespace) -> int:
+    from genhub.config import to_yaml
+    from genhub.execution.target import find_target
+    from genhub.registry import default
+
+    config = find_target(args.what, args.set, default()).loaded.config
+    if args.json:
+        sys.stdout.write(json.dumps(config.model_dump(mode="json"), indent=2) + "\n")
+    else:
+        sys.stdout.write(to_yaml(config))
+    return 0
+
+
+def _results(result: Any) -> dict[str, Any]:
+    return {
+        "ok": True,
+        "status": result.status,
+        "folder": str(result.folder),
+        "report": str(result.report) if result.report else None,
+        "metrics": result.metrics,
+        "artifacts": [asdict(artifact) for artifact in result.artifacts],
+        "problems": list(result.problems),
+    }

@@ -1,0 +1,69 @@
+"""Which model a variant computes with: loaded once and used again, or lent by the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from genhub.api import Facts
+from genhub.execution.load import LoadedModel, Source, choose_device, load, locate, swap_scheduler
+from genhub.plan import facts_of
+from genhub.registry import Registries
+
+__all__ = ["GIVEN", "Models", "facts_at"]
+
+GIVEN = "a pipeline given in Python"
+
+
+class Models:
+    """The models of one run, one in memory at a time; `given` is the caller's pipeline."""
+
+    def __init__(self, registries: Registries, given: Any = None) -> None:
+        self.given = given
+        self._registries = registries
+        self._kept: tuple[Any, LoadedModel] | None = None  # config it was loaded by, and it
+
+    @contextmanager
+    def lent(self, config: Any) -> Iterator[tuple[LoadedModel, bool]]:
+        """Give the model of a config, and whether it is another than the time before."""
+        if self.given is not None:
+            with self._borrowed(config.model) as model:
+                yield model, True
+            return
+        kept = self._kept
+        if kept is not None and kept[0] == config.model:
+            yield kept[1], False
+            return
+        self._kept = None  # two large models at once would not fit
+        source = locate(config.model, self._registries)
+        model = load(config.model, source, choose_device(config.launch.devices))
+        self._kept = (config.model, model)
+        yield model, True
+
+    @contextmanager
+    def _borrowed(self, wanted: Any) -> Iterator[LoadedModel]:
+        """Use the caller's pipeline; it gets its scheduler and its progress bar back."""
+        pipeline = self.given
+        bar = getattr(pipeline, "_progress_bar_config", {})
+        scheduler = pipeline.scheduler
+        try:
+            pipeline.set_progress_bar_config(disable=True)
+            swap_scheduler(pipeline, wanted.scheduler, wanted.scheduler_args)
+            dtype = str(pipeline.dtype).removeprefix("torch.")
+            yield LoadedModel(pipeline, Source(GIVEN), pipeline.device, dtype)
+        finally:
+            pipeline.scheduler = scheduler
+            pipeline._progress_bar_config = bar
+
+
+def facts_at(config: Any, model: LoadedModel) -> Facts:
+    """Find out what is known of a model at the sizes of a config."""
+    sizes = {k: getattr(config.sampling, k) for k in ("height", "width", "frames", "seconds")}
+    modality = config.model.modality
+    shipped = model.source.model
+    if shipped is not None:
+        special = shipped.request(config.input, config.sampling)
+        sizes |= {key: value for key, value in special.items() if key in sizes}
+        modality = shipped.modality if modality == "auto" else modality
+    return facts_of(model.pipeline, **sizes, modality=modality)

@@ -1,0 +1,379 @@
+"""A run in one process: what a task is handed to load, attach, generate and take notes with."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genhub.api import Artifact, Checkpoint, GenHubError, Request, Sink, Step
+from genhub.config import Loaded, redact
+from genhub.execution.artifacts import NoSink, PictureSink, artifact_json
+from genhub.execution.checkpoint import FileCheckpoint
+from genhub.execution.embed import embedded
+from genhub.execution.folder import RunFolder
+from genhub.execution.load import LoadedModel, choose_device
+from genhub.execution.log import without_noise
+from genhub.execution.machine import about_model, about_plugins
+from genhub.execution.models import Models, facts_at
+from genhub.execution.phases import Phases, StepTimes
+from genhub.execution.requests import Caller, samples_of, warn_of_cut_prompts
+from genhub.execution.watch import (
+    NonFinite,
+    Watch,
+    first_non_finite,
+    non_finite_error,
+    rewinder,
+)
+from genhub.hooks import Hooks
+from genhub.metrics.measure import figures_of
+from genhub.plan import SoloComm, install, make_plan
+from genhub.registry import Registries
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["ProcessRun"]
+
+log = logging.getLogger("genhub")
+
+
+@dataclass
+class _Active:
+    """The variant whose drivers are attached now."""
+
+    name: str
+    loaded: Loaded
+    model: LoadedModel
+    attached: Any
+    caller: Caller | None = None
+
+
+@dataclass
+class Summary:
+    """What a run has made so far."""
+
+    artifacts: list[Artifact] = field(default_factory=list)
+    metrics: dict[str, dict[str, float | None]] = field(default_factory=dict)  # by variant
+    problems: list[str] = field(default_factory=list)
+    steps: dict[str, StepTimes] = field(default_factory=dict)  # by variant
+    stats: dict[str, Any] = field(default_factory=dict)  # by variant
+
+
+class ProcessRun:
+    """Implements `genhub.api.Run` for one process.
+
+    Beside the contract, hooks may read `summary`, `phases` and `manifest`.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        files: RunFolder,
+        hooks: Hooks,
+        registries: Registries,
+        pipeline: Any = None,
+    ) -> None:
+        self.config: Any = loaded.config
+        self.comm: Any = SoloComm("cpu")
+        self.folder: Path = files.path
+        self.summary = Summary()
+        self.phases = Phases()
+        self.hooks = hooks
+        self._loaded = loaded
+        self._files = files
+        self._registries = registries
+        self._models = Models(registries, pipeline)
+        self._active: _Active | None = None
+        self._steps_done = self._steps_total = 0
+        self._last_progress = time.perf_counter()
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """Give what manifest.json holds."""
+        return self._files.manifest
+
+    @property
+    def is_given(self) -> bool:
+        """Say whether the pipeline came from Python, so that the config alone cannot repeat it."""
+        return self._models.given is not None
+
+    @property
+    def drivers(self) -> tuple[Any, ...]:
+        """Give the drivers of the config and of every variant that is compared, each once."""
+        found = list(self._loaded.drivers)
+        for name in self.config.compare:
+            found += self._loaded.variant(name).drivers
+        return tuple({(d.kind, d.name): d for d in found}.values())
+
+    def redact(self, text: str) -> str:
+        """Put `${env:NAME}` in place of every value that the config took from the environment."""
+        return redact(self.config, text)
+
+    def problem(self, text: str) -> None:
+        """Note something the user should know; it is told once."""
+        text = self.redact(text)
+        if text not in self.summary.problems:
+            self.summary.problems.append(text)
+
+    @contextmanager
+    def pipeline(self, variant: str | None = None) -> Iterator[Any]:
+        """Load the model, attach the drivers of `variant` (None or main: the config's own)."""
+        if self._active is not None:
+            raise RuntimeError("run.pipeline() is entered while another variant is attached")
+        name = variant or "main"
+        loaded = self._loaded if name == "main" else self._loaded.variant(name)
+        with ExitStack() as stack:
+            stack.enter_context(without_noise())
+            with self.phases.measure("load"):
+                model, fresh = stack.enter_context(self._models.lent(loaded.config))
+            if fresh:
+                self._note_model(model)
+                self._plan_others(name, model)
+            with self.phases.measure("attach"):
+                attached = stack.enter_context(self._attach(loaded, model))
+            self._active = _Active(name, loaded, model, attached)
+            stack.callback(self._leave)
+            self.note(sites=[asdict(site) for site in attached.plan.facts.sites])
+            yield attached
+
+    def requests(self, variant: str | None = None) -> Iterator[Request]:
+        """Give the batches of the variant whose pipeline is entered, seeded per sample."""
+        active = self._entered()
+        if (variant or "main") != active.name:
+            raise RuntimeError(f"run.requests('{variant}') is called inside '{active.name}'")
+        if active.caller is None:
+            active.caller = self._caller(active)
+        samples = samples_of(active.loaded.config, active.name)
+        warn_of_cut_prompts(active.model.pipeline, samples, self.redact)
+        sampling = active.loaded.config.sampling
+        rounds = math.ceil(len(samples) / sampling.batch)
+        left = 1 + len(self.config.compare) - len(self.summary.steps)
+        self._steps_total = self._steps_done + sampling.steps * rounds * max(1, left)
+        return active.caller.batches(samples)
+
+    def generate(self, request: Request) -> tuple[Artifact, ...]:
+        """Make one batch with the attached pipeline and give its artifacts.
+
+        Raises GH604 where latents are not finite, unless `output.allow_nan`.
+        """
+        active = self._entered()
+        if self.config.compare and active.name not in self.summary.steps:
+            self._warm_up(active, request)
+        times = self.summary.steps.setdefault(active.name, StepTimes())
+        watch = Watch(lambda end: self._told(end, request, times), not self.config.output.allow_nan)
+        rewind = rewinder(request)
+        sink = self.sink(request, active.attached.context.facts.modality)
+        wall, cpu = time.perf_counter(), time.process_time()
+        self.phases.current = "steps"
+        try:
+            with active.attached.listening(watch):
+                made = self._call(active, request, sink)
+        except NonFinite as stray:
+            self._explain_stray(stray, active, request, rewind)
+        if watch.strays is not None:
+            log.warning("%s; the samples are kept, as output.allow_nan says", watch.strays)
+        self.phases.add("steps", watch.wall - wall, watch.cpu - cpu)
+        decoded = time.perf_counter()
+        self.phases.add("decode", decoded - watch.wall, time.process_time() - watch.cpu)
+        with self.phases.measure("save"):
+            for index, picture in enumerate(made):
+                sink.write(picture, index)
+            artifacts = self._keep(sink.close(), decoded - wall)
+        return artifacts
+
+    def sink(self, request: Request, kind: str) -> Sink:
+        """Open a sink for the media of one request; raises GH305 for what is no picture."""
+        if kind != "image":
+            raise GenHubError(
+                "GH305",
+                f"this version writes pictures, and the model makes {kind}",
+                hint="where the model makes pictures after all, say model: {modality: image}",
+            )
+        embed = None
+        if self.config.output.embed_config:
+            active = self._entered()
+            embed = {
+                s.index: embedded(active.loaded.config, s, self.is_given) for s in request.samples
+            }
+        return PictureSink(self.folder, request, embed)
+
+    def measure(
+        self, artifacts: Sequence[Artifact], baseline: Sequence[Artifact] = ()
+    ) -> dict[str, float]:
+        """Compute the config's `metrics` for artifacts of the variant attached, and log them."""
+        figures: dict[str, float] = {}
+        with self.phases.measure("metrics"):
+            for name in self.config.metrics:
+                registry = self._registries.get("metrics")
+                figures |= figures_of(registry, name, self, artifacts, baseline)
+        if figures:
+            self.log(**figures)
+        return figures
+
+    def log(self, **metrics: float) -> None:
+        """Append one line of figures to metrics.jsonl and to the summary of the variant."""
+        variant = "main" if self._active is None else self._active.name
+        self.log_for(variant, metrics)
+
+    def log_for(self, variant: str, metrics: Mapping[str, float]) -> None:
+        """Append figures of a variant, whichever is attached."""
+        line = {key: _finite(value) for key, value in metrics.items()}
+        self._files.append("metrics.jsonl", json.dumps({"variant": variant, **line}))
+        self.summary.metrics.setdefault(variant, {}).update(line)
+
+    def progress(self, done: int, total: int, note: str = "") -> None:
+        """Tell `genhub_step` listeners how far a long task is."""
+        now = time.perf_counter()
+        seconds, self._last_progress = now - self._last_progress, now
+        self.hooks.call(
+            "genhub_step", step=Step(done - 1, total, seconds, note or "main", 0, done, total)
+        )
+
+    def checkpoint(self) -> Checkpoint:
+        """Give the run's training state on disk."""
+        return FileCheckpoint(self.folder)
+
+    def accelerator(self, **kwargs: Any) -> Accelerator:
+        """Give an `accelerate.Accelerator` on the device that `launch.devices` asks for."""
+        from accelerate import Accelerator
+
+        kwargs.setdefault("cpu", choose_device(self.config.launch.devices).type == "cpu")
+        return Accelerator(**kwargs)
+
+    def note(self, **changes: Any) -> None:
+        """Bring the manifest up to date."""
+        self._files.note(**self.state(), **changes)
+
+    def state(self) -> dict[str, Any]:
+        """Give what the manifest says of the work so far."""
+        summary = self.summary
+        return {
+            "phases": self.phases.to_json(),
+            "artifacts": [artifact_json(a) for a in summary.artifacts],
+            "metrics": summary.metrics,
+            "variants": {
+                name: {
+                    "steps": summary.steps.get(name, StepTimes()).to_json(),
+                    **summary.stats.get(name, {}),
+                }
+                for name in dict.fromkeys((*summary.steps, *summary.stats))
+            },
+            "problems": list(summary.problems),
+        }
+
+    def _entered(self) -> _Active:
+        if self._active is None:
+            raise RuntimeError("this needs a model: enter run.pipeline() first")
+        return self._active
+
+    def _attach(self, loaded: Loaded, model: LoadedModel) -> Any:
+        config = loaded.config
+        plan = make_plan(loaded, facts_at(config, model), model.pipeline)
+        self.hooks.call("genhub_plan", plan=plan)
+        attached = install(
+            plan, model.pipeline, comm=self.comm, seed=config.seed, kernels=config.kernels,
+            registries=self._registries,
+        )  # fmt: skip
+        try:
+            self.hooks.call("genhub_attached", pipeline=model.pipeline, plan=plan)
+        except BaseException:
+            attached.detach()
+            raise
+        return attached
+
+    def _plan_others(self, name: str, model: LoadedModel) -> None:
+        """Find the conflicts of the variants still to come before hours go into the first."""
+        mine = self._loaded.variant(name).config.model
+        for other in ("main", *self.config.compare):
+            loaded = self._loaded.variant(other)
+            if other != name and loaded.config.model == mine:
+                make_plan(loaded, facts_at(loaded.config, model), model.pipeline)
+
+    def _note_model(self, model: LoadedModel) -> None:
+        self.comm = SoloComm(model.device)
+        self.note(
+            model={**about_model(model.source, model.pipeline), "dtype": model.dtype},
+            device=str(model.device),
+            plugins=about_plugins(self.drivers),
+        )
+
+    def _leave(self) -> None:
+        """Keep what the drivers of a variant count, before they are detached."""
+        active, self._active = self._entered(), None
+        plan = active.attached.plan
+        self.summary.stats[active.name] = {
+            **active.attached.stats(),
+            "plan_sha256": plan.digest,
+            "sites_held": {c.label: [s.path for s in c.sites] for c in plan.claims},
+        }
+
+    def _caller(self, active: _Active) -> Caller:
+        return Caller(
+            active.loaded.config, active.model.pipeline, active.attached.context.facts,
+            active.model.source.model, active.loaded.mark,
+        )  # fmt: skip
+
+    def _call(self, active: _Active, request: Request, sink: Sink) -> Sequence[Any]:
+        """Generate; gives pictures that are still to be written."""
+        installed = active.attached.installed
+        if installed is not None and installed.generate is not None:
+            installed.generate(request, sink)
+            return ()
+        result = active.model.pipeline(**request.call)
+        if any(getattr(result, "nsfw_content_detected", None) or ()):
+            log.warning("the model's safety checker has blackened pictures")
+        return list(result.images)
+
+    def _warm_up(self, active: _Active, request: Request) -> None:
+        """Let first calls cost what they cost before times of variants are compared."""
+        if active.attached.installed is not None or "num_inference_steps" not in request.call:
+            return
+        rewind = rewinder(request)
+        with self.phases.measure("warm-up"):
+            active.model.pipeline(**{**request.call, "num_inference_steps": 2})
+        rewind()
+
+    def _explain_stray(
+        self, stray: NonFinite, active: _Active, request: Request, rewind: Any
+    ) -> None:
+        def again() -> None:
+            rewind()
+            self._call(active, request, NoSink())
+
+        path = first_non_finite(active.attached.context.denoisers, again)
+        raise non_finite_error(stray, request, active.attached, path) from None
+
+    def _told(self, end: Any, request: Request, times: StepTimes) -> None:
+        times.add(end.index, end.seconds)
+        self._steps_done += 1
+        self._steps_total = max(self._steps_total, self._steps_done)
+        if self.hooks.listens("genhub_step"):
+            first = request.samples[0]
+            step = Step(
+                end.index, end.steps, end.seconds, first.variant, first.index,
+                self._steps_done, self._steps_total,
+            )  # fmt: skip
+            self.hooks.call("genhub_step", step=step)
+
+    def _keep(self, made: Sequence[Artifact], seconds: float) -> tuple[Artifact, ...]:
+        share = seconds / max(1, len(made))
+        kept = tuple(
+            Artifact(a.path, a.kind, a.sample, a.sha256, a.seconds or share, a.info) for a in made
+        )
+        self.summary.artifacts += kept
+        self.note()
+        for artifact in kept:
+            self.hooks.call("genhub_artifact", artifact=artifact, run=self)
+        return kept
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no NaN and no infinity: a figure that is neither becomes null."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,134 @@
+"""Show how far a run is: a bar on a terminal, plain lines elsewhere, the results at the end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from genhub.api import hookimpl
+
+if TYPE_CHECKING:
+    from genhub.api import Step
+
+__all__ = ["Progress"]
+
+
+class Progress:
+    """The hook `progress` of one run; it speaks on stderr, and of results on stdout."""
+
+    def __init__(self) -> None:
+        self._shown: _Bar | _Lines | None = None
+
+    @hookimpl
+    def genhub_step(self, step: Step) -> None:
+        """Move on by one step."""
+        if self._shown is None:
+            self._shown = _Bar() if sys.stderr.isatty() else _Lines()
+        self._shown.move(step)
+
+    @hookimpl(trylast=True)
+    def genhub_finished(self, run: Any, error: BaseException | None) -> None:
+        """Tell problems and figures, and last where everything lies."""
+        if self._shown is not None:
+            self._shown.end()
+        for problem in run.summary.problems:
+            sys.stderr.write(f"warning: {problem}\n")
+        sys.stderr.flush()
+        table = figures_table(run.manifest.get("variants", {}), run.summary.metrics)
+        lines = [*table, ""] if table else []
+        sys.stdout.write("\n".join([*lines, _where(run.folder, len(run.summary.artifacts), error)]))
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+
+
+class _Bar:
+    """One bar with rate and time left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        self._bars = Bars(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
+            console=Console(stderr=True), transient=True,
+        )  # fmt: skip
+        self._task = self._bars.add_task("", total=None, rate="")
+        self._bars.start()
+
+    def move(self, step: Step) -> None:
+        rate = f"{1 / step.seconds:.1f} steps/s" if step.seconds > 0 else ""
+        memory = _peak_gib()
+        self._bars.update(
+            self._task, description=step.variant, completed=step.done, total=step.total,
+            rate=f"{rate}{memory}",
+        )  # fmt: skip
+
+    def end(self) -> None:
+        self._bars.stop()
+
+
+class _Lines:
+    """One line per tenth of the run."""
+
+    def __init__(self) -> None:
+        self._tenth = 0
+
+    def move(self, step: Step) -> None:
+        tenth = step.done * 10 // step.total if step.total else 0
+        if tenth > self._tenth:
+            sys.stderr.write(f"{tenth * 10:3d} %  step {step.done} of {step.total}\n")
+            sys.stderr.flush()
+        self._tenth = tenth
+
+    def end(self) -> None:
+        """Leave the lines as they are."""
+
+
+def figures_table(
+    variants: Mapping[str, Any], metrics: Mapping[str, Mapping[str, float | None]]
+) -> list[str]:
+    """Lay out metrics and step times, one row per figure and one column per variant."""
+    columns = [name for name in dict.fromkeys((*variants, *metrics))]
+    rows: dict[str, list[str]] = {}
+    for name in dict.fromkeys(key for figures in metrics.values() for key in figures):
+        rows[name] = [_number(metrics.get(column, {}).get(name)) for column in columns]
+    times = [variants.get(column, {}).get("steps", {}).get("p50_ms") for column in columns]
+    if any(time is not None for time in times):
+        rows["ms per step (median)"] = [_number(time) for time in times]
+    if not rows:
+        return []
+    first = max(map(len, rows))
+    widths = [max(len(c), *(len(r[i]) for r in rows.values())) for i, c in enumerate(columns)]
+    return [
+        _row("", columns, first, widths),
+        *(_row(name, cells, first, widths) for name, cells in rows.items()),
+    ]
+
+
+def _row(name: str, cells: Sequence[str], first: int, widths: Sequence[int]) -> str:
+    padded = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+    return f"{name.ljust(first)}  {padded}".rstrip()
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _where(folder: Path, count: int, error: BaseException | None) -> str:
+    report = folder / "report.html"
+    made = f"{count} artifact{'' if count == 1 else 's'} in" if count else ""
+    text = f"{made} {folder / 'artifacts' if count else folder}".strip()
+    if report.is_file():
+        text += f", report: {report}"
+    return f"{'results' if error is None else 'ended early, kept'}: {text}"
+
+
+def _peak_gib() -> str:
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return ""
+    return f", {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB"

@@ -1,0 +1,34 @@
+"""Compute one metric of a run, and say whose fault it is when that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from genhub.api import Artifact, GenHubError, Run
+from genhub.registry import Registry
+
+__all__ = ["figures_of"]
+
+
+def figures_of(
+    registry: Registry,
+    name: str,
+    run: Run,
+    artifacts: Sequence[Artifact],
+    baseline: Sequence[Artifact],
+) -> Mapping[str, float]:
+    """Give the figures of the metric `name`; raises GH606 naming its distribution."""
+    metric = registry.load(name)()
+    try:
+        figures: Mapping[str, float] = metric(run, artifacts, baseline)
+    except (GenHubError, OSError):
+        raise
+    except Exception as error:
+        entry = registry.find(name)
+        raise GenHubError(
+            "GH606",
+            f"the metric '{name}' of {entry.dist} {entry.version} failed: "
+            f"{type(error).__name__}: {error}",
+            hint="the pictures are kept; take it out of `metrics:` to run without it",
+        ) from error
+    return figures

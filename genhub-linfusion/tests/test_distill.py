@@ -1,0 +1,101 @@
+"""Distillation: the published loss, learning, resuming, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from genhub_linfusion import weights
+from genhub_linfusion.distill import Student, losses
+from safetensors.torch import load_file
+from small_pipeline import write_small_pipeline
+
+import genhub
+from genhub.api import GenHubError
+
+
+def test_losses_and_gradients_equal_the_published_ones(unet, golden, golden_folder):
+    io = golden("unet_io")
+    meta = json.loads((golden_folder / "unet_meta.json").read_text())
+    noisy, t, states = io["noisy"], io["timesteps"], io["encoder_hidden_states"]
+    with torch.no_grad():
+        taught = Student(unet, meta["forward_order"])(noisy, t, states)
+    block = {"type": "linfusion", "checkpoint": str(golden_folder / "linfusion")}
+    with genhub.attach(unet, attention=[block]) as attached:
+        layers = attached.driver("linfusion").layers
+        made = Student(unet, meta["forward_order"])(noisy, t, states)
+        terms = losses(*made, *taught, io["noise"])
+        for ours, name in zip(terms, ("loss_noise", "loss_kd", "loss_feat", "loss"), strict=True):
+            assert float(ours) == pytest.approx(meta["losses"][name], rel=1e-4), name
+        terms.total.backward()
+        order = [entry["module_name"] for entry in meta["modules_list"]]
+        found = {
+            f"gradnorm.{i}.{key}": float(parameter.grad.norm())
+            for i, path in enumerate(order)
+            for key, parameter in layers[path].named_parameters()
+        }
+    expected = {k: float(v) for k, v in io.items() if k.startswith("gradnorm.")}
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        assert found[key] == pytest.approx(value, rel=1e-3, abs=1e-7), key
+
+
+def _distill(folder, model, **fields):
+    task = {"type": "distill", "batch": 2, "log_every": 1, "resolution": 16, "lr": 3e-3, **fields}
+    return genhub.run(
+        {
+            "genhub": 1,
+            "task": task,
+            "model": {"source": str(model)},
+            "attention": [{"type": "linfusion", "checkpoint": None}],
+            "output": {"dir": str(folder)},
+        }
+    )
+
+
+def _logged(folder, name):
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    return [entry[name] for entry in map(json.loads, lines) if name in entry]
+
+
+def test_the_student_comes_to_resemble_its_teacher(tmp_path):
+    model = write_small_pipeline(tmp_path / "model")
+    run = _distill(tmp_path / "runs", model, steps=30, lr=1e-2)
+    feature = _logged(run.folder, "loss_feature")
+    assert len(feature) == 30
+    assert sum(feature[-5:]) < 0.5 * sum(feature[:5])
+    saved = weights.load(run.folder / "linfusion")
+    assert len(saved.layers) >= 3
+
+
+def test_a_resumed_run_goes_through_the_same_numbers(tmp_path):
+    model = write_small_pipeline(tmp_path / "model")
+    whole = _distill(tmp_path / "whole", model, steps=4, checkpoint_every=2)
+    first = _distill(tmp_path / "parts", model, steps=2, checkpoint_every=2)
+    resumed = genhub.run(first.folder, set={"task.steps": 4})
+    name = "linfusion/diffusion_pytorch_model.safetensors"
+    ours, theirs = load_file(resumed.folder / name), load_file(whole.folder / name)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_the_task_without_the_mixer_says_what_to_write(tmp_path):
+    model = write_small_pipeline(tmp_path / "model")
+    config = {"genhub": 1, "task": "distill", "model": {"source": str(model)}}
+    with pytest.raises(GenHubError) as caught:
+        genhub.run(config, set={"output.dir": str(tmp_path)})
+    assert caught.value.code == "GH409"
+    assert "attention: [{type: linfusion, checkpoint: null}]" in str(caught.value)
+
+
+def test_pictures_without_captions_are_named(tmp_path):
+    from PIL import Image
+
+    model = write_small_pipeline(tmp_path / "model")
+    data = tmp_path / "data"
+    data.mkdir()
+    Image.new("RGB", (16, 16)).save(data / "lonely.png")
+    with pytest.raises(GenHubError) as caught:
+        _distill(tmp_path / "runs", model, steps=1, data=str(data))
+    assert "lonely.png" in str(caught.value)

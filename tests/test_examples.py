@@ -1,0 +1,54 @@
+"""The examples, shrunk: what they promise holds on the shipped models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import genhub
+
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+
+
+def test_quickstart_draws_what_its_captions_say(tmp_path: Path) -> None:
+    result = genhub.run(
+        EXAMPLES / "quickstart.yaml", set={"output.dir": str(tmp_path), "sampling.samples": 1}
+    )
+    assert len(result.artifacts) == 6
+    assert result.report is not None and result.report.exists()
+    assert result.metrics["main"]["caption-accuracy/joint"] >= 4 / 6
+
+
+def test_the_linear_model_draws_nearly_as_well_as_its_baseline(tmp_path: Path) -> None:
+    prompts = (EXAMPLES / "captions-200.txt").read_text().splitlines()[:24]
+    result = genhub.run(
+        EXAMPLES / "linear.yaml",
+        set={"output.dir": str(tmp_path), "input.prompts": prompts, "sampling.batch": 12},
+    )
+    joint = {name: figures["caption-accuracy/joint"] for name, figures in result.metrics.items()}
+    assert joint["main"] >= joint["baseline"] - 0.25  # 24 captions: a caption is 4 points
+    assert joint["main"] >= 0.5
+
+
+def test_the_distillation_recipe_trains_and_its_weights_load(tmp_path: Path) -> None:
+    small = {"task.steps": 3, "task.batch": 2, "task.log_every": 1, "output.dir": str(tmp_path)}
+    trained = genhub.run(EXAMPLES / "distill.yaml", set=small)
+    checkpoint = trained.folder / "linfusion"
+    result = genhub.run(
+        EXAMPLES / "linear.yaml",
+        set={
+            "output.dir": str(tmp_path),
+            "attention.0.checkpoint": str(checkpoint),
+            "input.prompts": ["a large red star in the center on white"],
+            "sampling.steps": 2,
+            "compare": [],
+            "metrics": ["caption-accuracy"],
+        },
+    )
+    assert len(result.artifacts) == 1
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_example_says_what_it_is_for(path: Path) -> None:
+    assert path.read_text().startswith("# ")

@@ -1,0 +1,59 @@
+"""What the wheels hold, and that the packages stand beside each other without leaning."""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+PACKAGES = {"genhub-core": "genhub", "genhub-linfusion": "genhub_linfusion"}
+
+
+def _files(distribution: str) -> list[str]:
+    return [str(path) for path in metadata.files(distribution) or []]
+
+
+@pytest.mark.parametrize(("distribution", "package"), PACKAGES.items())
+def test_a_wheel_holds_types_weights_and_no_tests(distribution: str, package: str) -> None:
+    listed = _files(distribution)
+    assert f"{package}/py.typed" in listed
+    assert any(path.endswith(".safetensors") for path in listed)
+    top = {path.split("/")[0] for path in listed if not path.startswith("..")}
+    assert top <= {package, *(name for name in top if name.endswith(".dist-info"))}
+
+
+@pytest.mark.parametrize("distribution", PACKAGES)
+def test_entry_points_resolve(distribution: str) -> None:
+    ours = [
+        entry
+        for entry in metadata.distribution(distribution).entry_points
+        if entry.group.startswith("genhub.")
+    ]
+    assert ours
+    for entry in ours:
+        assert entry.load() is not None
+
+
+def test_versions_of_a_release_are_equal() -> None:
+    assert len({metadata.version(name) for name in PACKAGES}) == 1
+
+
+def test_wheels_are_imported_and_not_the_source_tree() -> None:
+    for package in PACKAGES.values():
+        assert "site-packages" in str(files(package))
+
+
+def test_packages_import_the_host_through_its_public_names_only() -> None:
+    for path in Path(str(files("genhub_linfusion"))).rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        found = re.findall(r"^\s*(?:from|import) genhub\.(\w+)", text, re.MULTILINE)
+        assert set(found) <= {"api", "testing", "shapes"}, (path.name, found)
+
+
+def test_shipped_weights_stay_small() -> None:
+    shapes = Path(str(files("genhub.shapes"))) / "model"
+    size = sum(path.stat().st_size for path in shapes.rglob("*.safetensors"))
+    assert size <= 12 * 2**20
