@@ -22,7 +22,15 @@ class Environment:
         """Build the wheel of the package in `source` and install it."""
         wheels = source / "wheels"
         pip = [sys.executable, "-m", "pip"]
-        build = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(wheels), str(source)]
+        build = [
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-build-isolation",
+            "-w",
+            str(wheels),
+            str(source),
+        ]
         subprocess.run([*pip, *build], check=True, timeout=120)
         install = ["--python", str(self.python), "install", "--quiet", "--no-deps", "--no-index"]
         subprocess.run([*pip, *install, *map(str, wheels.glob("*.whl"))], check=True, timeout=120)

@@ -21,7 +21,7 @@ dependencies = ["genhub-core[run]>=0.1,<1"]
 halve = "halve_attention:Scale"
 """
 
-MODULE = '''
+MODULE = """
 from pydantic import Field
 
 from genhub.api import AttentionMixer, PluginConfig, Where
@@ -43,7 +43,7 @@ class Scale(AttentionMixer):
             return factor * original(attn, hidden_states, *args, **kwargs)
 
         return scaled
-'''
+"""
 
 RUN = """
 genhub: 1

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -274,3 +275,14 @@ def test_a_folder_that_is_no_run_is_one_sentence(
 ) -> None:
     done = toys.genhub(command, str(tmp_path))
     assert done.returncode == 1 and done.stderr.startswith("error[GH608]")
+
+
+@pytest.mark.skipif(find_spec("torch") is not None, reason="the libraries of a run are installed")
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_without_torch_a_run_names_the_extra_to_install(
+    toys: ToySite, tmp_path: Path, command: str
+) -> None:
+    toys.mixer("plg-good", "alpha")
+    done = toys.genhub(command, using(tmp_path, "alpha"))
+    assert done.returncode == 1 and "error[GH505]" in done.stderr
+    assert 'pip install "genhub-core[run]"' in done.stderr

@@ -104,6 +104,11 @@ def test_a_dry_run_needs_no_torch(site: ToySite, config: str) -> None:
     assert not HEAVY & modules_of(site, "run", config, "--dry-run")
 
 
+def test_a_wrong_config_is_told_before_torch_is_imported(site: ToySite, config: str) -> None:
+    code = f"from genhub.cli import main; assert main(['run', {config!r}, '--set', 'a=1']) == 2"
+    assert not HEAVY & modules_after(site, code)
+
+
 def test_showing_a_run_needs_no_torch(toys: ToySite, tmp_path: Path) -> None:
     manifest = {"genhub": 1, "run": "try-1", "status": "done"}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")

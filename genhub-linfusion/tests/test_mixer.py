@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
-from genhub_linfusion.layer import LinFusionAttention
 
 import genhub
 from genhub.api import GenHubError
+from genhub_linfusion.layer import LinFusionAttention
 
 
 def _call(unet, io):

@@ -53,7 +53,10 @@ class Problem:
     @property
     def exit_code(self) -> int:
         """Give the exit status that this problem asks for."""
-        if self.code in ("GH201", "GH207"):  # a misspelt name is a wrong config, not a plugin's fault
+        if self.code in (
+            "GH201",
+            "GH207",
+        ):  # a misspelt name is a wrong config, not a plugin's fault
             return EXIT_CONFIG_WRONG
         if self.code == "GH603":
             return EXIT_INTERRUPTED

@@ -62,7 +62,7 @@ class Focus(AttentionMixer):
     summary = "focusses attention"
 
     def needs(self) -> Needs:
-        return Needs(owns=frozenset({"vae-decode"}))
+        return Needs(owns=frozenset({"vae-decode"} if self.config.chunk else ()))
 
 
 class Faulty(AttentionMixer):

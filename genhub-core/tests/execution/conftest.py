@@ -19,15 +19,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tinypipe.save(tmp_path_factory.mktemp("models") / "tiny")
 
 
-@pytest.fixture
-def registries() -> Registries:
-    """The drivers of rundrivers.py beside whatever is installed."""
+def toy_registries() -> Registries:
     found = Registries()
     for name, cls in {
         "gain": rundrivers.Gain,
         "late": rundrivers.Late,
         "greedy": rundrivers.Greedy,
         "clumsy": rundrivers.Clumsy,
+        "unready": rundrivers.Unready,
     }.items():
         found.get("attention_mixers").add(name, cls, origin="toy-dist")
     found.get("tasks").add("count", rundrivers.Count)
@@ -35,14 +34,24 @@ def registries() -> Registries:
     return found
 
 
-@pytest.fixture
-def config(model: Path, tmp_path: Path) -> dict[str, Any]:
-    """Two prompts, two steps, in a folder of the test's own."""
+def small_config(model: Path, folder: Path) -> dict[str, Any]:
     return {
         "genhub": 1,
         "name": "try",
         "model": {"source": str(model)},
         "input": {"prompts": [STAR, RING]},
         "sampling": {"steps": 2, "guidance": 3.0},
-        "output": {"dir": str(tmp_path / "runs"), "report": False},
+        "output": {"dir": str(folder / "runs"), "report": False},
     }
+
+
+@pytest.fixture
+def registries() -> Registries:
+    """The drivers of rundrivers.py beside whatever is installed."""
+    return toy_registries()
+
+
+@pytest.fixture
+def config(model: Path, tmp_path: Path) -> dict[str, Any]:
+    """Two prompts, two steps, in a folder of the test's own."""
+    return small_config(model, tmp_path)

@@ -9,7 +9,7 @@ import torch
 from diffusers.models.attention_processor import AttnProcessor2_0
 from pydantic import Field
 
-from genhub.api import AttentionMixer, Metric, PluginConfig, Task, Where
+from genhub.api import AttentionMixer, GenHubError, Metric, PluginConfig, Task, Where
 
 
 class GainConfig(PluginConfig):
@@ -73,6 +73,13 @@ class Clumsy(AttentionMixer):
             raise ValueError("the cat sat on the keyboard")
 
         return processor
+
+
+class Unready(Gain):
+    """Finds no weights."""
+
+    def load(self, built: Any, ctx: Any) -> None:
+        raise GenHubError("GH305", "no weights are known for this denoiser")
 
 
 class CountConfig(PluginConfig):

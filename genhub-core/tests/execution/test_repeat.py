@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 
 import genhub
+from conftest import small_config, toy_registries
 from genhub import GenHubError
 from genhub.execution.artifacts import read_embedded
 from genhub.execution.show import describe
 from genhub.metrics.pictures import open_picture
 
 
-@pytest.fixture
-def made(config: Any, registries: Any) -> Any:
+@pytest.fixture(scope="module")
+def made(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    config = small_config(model, tmp_path_factory.mktemp("made"))
     config |= {
         "seed": 11,
         "attention": [{"type": "gain", "gain": 1.5}],
@@ -25,7 +27,7 @@ def made(config: Any, registries: Any) -> Any:
         "metrics": ["psnr"],
     }
     config["sampling"]["samples"] = 2
-    return genhub.run(config, registries=registries)
+    return genhub.run(config, registries=toy_registries())
 
 
 def test_a_run_folder_repeats_its_files_bit_for_bit(made: Any, registries: Any) -> None:

@@ -118,19 +118,19 @@ def test_variants_are_paired_and_measured_against_the_baseline(
     assert "warm-up" in manifest["phases"]
 
 
-def test_a_conflict_of_a_later_variant_is_found_before_anything_is_generated(
-    config: Any, registries: Any
+@pytest.mark.parametrize(
+    ("attention", "code"),
+    [([{"type": "gain"}, {"type": "late"}], "GH401"), ([{"type": "unready"}], "GH305")],
+)
+def test_what_cannot_be_attached_later_is_found_before_anything_is_generated(
+    config: Any, registries: Any, attention: Any, code: str
 ) -> None:
-    config |= {
-        "variants": {"both": {"attention": [{"type": "gain"}, {"type": "late"}]}},
-        "compare": ["both"],
-    }
+    config |= {"variants": {"both": {"attention": attention}}, "compare": ["both"]}
     with pytest.raises(GenHubError) as caught:
         genhub.run(config, registries=registries)
 
-    assert caught.value.code == "GH401"
-    (folder,) = (Path(config["output"]["dir"]) / "latest").resolve().glob("artifacts")
-    assert list(folder.iterdir()) == []
+    assert caught.value.code == code
+    assert list((Path(config["output"]["dir"]) / "latest" / "artifacts").iterdir()) == []
 
 
 def test_a_pipeline_in_hand_is_used_and_given_back_as_it_was(config: Any) -> None:

@@ -63,8 +63,8 @@ def _automatic(unet: nn.Module) -> weights.Checkpoint:
             "no linear-attention weights are known for this denoiser: "
             f"{len(eligible)} self-attention layers, "
             f"cross_attention_dim {unet.config.cross_attention_dim}",
-            hint="write attention.checkpoint: FOLDER for your own, or train some with task: distill "
-            "and checkpoint: null",
+            hint="write attention.checkpoint: FOLDER for your own, or train some with "
+            "task: distill and checkpoint: null",
         )
     return weights.load(_from_hub(hub_id, None, cached=True))
 

@@ -9,6 +9,7 @@ replaced layers learn. With `eps` the model's prediction and `Y_l` the output of
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -105,9 +106,11 @@ def distill(run: Run, config: DistillConfig) -> None:
     goes through the same numbers as one that was never interrupted.
     """
     accelerator = run.accelerator()
-    with run.pipeline("baseline") as teacher, run.pipeline() as student:
-        layers = student.driver("linfusion").layers
-        teacher_unet = teacher.context.denoisers["unet"].eval().requires_grad_(False)
+    with run.pipeline("baseline") as baseline:
+        teacher_unet = copy.deepcopy(baseline.context.denoisers["unet"])
+    teacher_unet.eval().requires_grad_(False)
+    with run.pipeline() as student:
+        pipeline, layers = student.pipeline, student.driver("linfusion").layers
         student_unet = student.context.denoisers["unet"].eval().requires_grad_(False)
         parameters = [
             p for layer in layers.values() for p in layer.requires_grad_(True).parameters()
@@ -117,9 +120,8 @@ def distill(run: Run, config: DistillConfig) -> None:
         )
         paths = list(layers)
         model, optimizer = accelerator.prepare(Student(student_unet, paths), optimizer)
-        source = Student(teacher_unet, paths)
-        pictures = CaptionedPictures(config.data, teacher.pipeline, config.resolution)
-        noise_scheduler = teacher.pipeline.scheduler
+        teacher = Student(teacher_unet, paths)
+        pictures = CaptionedPictures(config.data, pipeline, config.resolution)
 
         checkpoint = run.checkpoint()
         first, skipped = _resume(checkpoint, layers, optimizer)
@@ -129,9 +131,9 @@ def distill(run: Run, config: DistillConfig) -> None:
                 group["lr"] = rate
             generator = _generator(run.config.seed, step, accelerator.process_index)
             latents, condition = pictures.batch(config.batch, generator, config.caption_dropout)
-            noisy, t, target = _noised(noise_scheduler, latents, generator)
+            noisy, t, target = _noised(pipeline.scheduler, latents, generator)
             with torch.no_grad():
-                taught = source(noisy, t, condition)
+                taught = teacher(noisy, t, condition)
             made = model(noisy, t, condition)
             after_warmup = float(step >= config.warmup_kd_steps)
             terms = losses(*made, *taught, target, teacher_weight=after_warmup)
@@ -145,7 +147,7 @@ def distill(run: Run, config: DistillConfig) -> None:
                 if skipped > config.max_bad_steps:
                     raise _diverged(step, skipped)
             optimizer.zero_grad(set_to_none=True)
-            _tell(run, config, step, terms, rate, float(norm))
+            _tell(run, config, step, Losses(*(term.detach() for term in terms)), rate, float(norm))
             if accelerator.is_main_process and _due(config.checkpoint_every, step, config.steps):
                 tensors = _tensors(layers, optimizer)
                 checkpoint.save(step + 1, tensors, {"skipped": skipped})

@@ -93,11 +93,16 @@ class LinFusion(AttentionMixer):
 
     def build(self, site: Site, attn: nn.Module, ctx: Context) -> LinFusionAttention:
         """Make the layer that takes the place of `attn`, starting from its projections."""
+        import torch
+
         from genhub_linfusion.layer import LinFusionAttention
 
-        layer = LinFusionAttention.from_attention(
-            attn, self._mid_dim(site), kernel=ctx.kernel("linear_attention")
-        )
+        # What is drawn here is a function of the run's seed, and the global generator stays put.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(ctx.generator("linfusion", site.path).initial_seed())
+            layer = LinFusionAttention.from_attention(
+                attn, self._mid_dim(site), kernel=ctx.kernel("linear_attention")
+            )
         layer.attention_eps = self.config.eps
         self.layers[site.module_path] = layer
         return layer
@@ -129,7 +134,9 @@ class LinFusion(AttentionMixer):
                 "heads": site.heads,
                 "mid": layer.mid_dim,
                 "parameters": sum(p.numel() for p in layer.parameters()),
-                "weights": "own projections" if self.checkpoint is None else str(self.checkpoint.folder),
+                "weights": "own projections"
+                if self.checkpoint is None
+                else str(self.checkpoint.folder),
             }
             for site, layer in built.items()
         ]

@@ -109,7 +109,9 @@ class SearchSpace(Plugin):
         """Count points exactly; raises CountUnavailable."""
         raise CountUnavailable(kind)
 
-    def sample(self, rng: np.random.Generator, n: int = 1, distinct: bool = False) -> list[Genotype]:
+    def sample(
+        self, rng: np.random.Generator, n: int = 1, distinct: bool = False
+    ) -> list[Genotype]:
         """Draw `n` valid genotypes, uniformly over the valid ones."""
         raise TypeError(f"{type(self).__name__} does not define sample()")
 

@@ -6,6 +6,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 
 from genhub.config import load
+from genhub.execution.load import require_libraries
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -19,6 +20,7 @@ def arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Load the model on the meta device where that is possible, plan, and print the plan."""
     loaded = load(args.file, set=args.set)
+    require_libraries()
 
     from genhub.execution import plan_text
 

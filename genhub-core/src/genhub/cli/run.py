@@ -8,7 +8,10 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 from typing import Any
 
-from genhub.errors import EXIT_RUN_FAILED
+from genhub.config import to_yaml
+from genhub.execution.load import require_libraries
+from genhub.execution.target import find_target
+from genhub.registry import default
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -32,27 +35,20 @@ def arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Run it and tell where the results are."""
+    """Run it; the hook `progress` tells where the results are."""
+    # A wrong config and a missing library are told before seconds go into importing torch.
+    config = find_target(args.what, args.set, default()).loaded.config
     if args.dry_run:
-        return _show_config(args)
+        as_json = json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
+        sys.stdout.write(as_json if args.json else to_yaml(config))
+        return 0
+    require_libraries()
+
     from genhub.execution import run as execute
 
     result = execute(args.what, set=args.set, quiet=args.quiet or args.json, output=args.output)
     if args.json:
         sys.stdout.write(json.dumps(_results(result), indent=2) + "\n")
-    return 0 if result.status == "done" else EXIT_RUN_FAILED
-
-
-def _show_config(args: Namespace) -> int:
-    from genhub.config import to_yaml
-    from genhub.execution.target import find_target
-    from genhub.registry import default
-
-    config = find_target(args.what, args.set, default()).loaded.config
-    if args.json:
-        sys.stdout.write(json.dumps(config.model_dump(mode="json"), indent=2) + "\n")
-    else:
-        sys.stdout.write(to_yaml(config))
     return 0
 
 

@@ -18,7 +18,7 @@ from genhub.config.checks import (
     check_names,
     locate_prompts,
 )
-from genhub.config.files import expand, read_file, task_as_block
+from genhub.config.files import expand, read_file
 from genhub.config.messages import explain, place
 from genhub.config.model import RunConfig
 from genhub.config.names import Used, drivers_of
@@ -94,7 +94,7 @@ def load(
             root, text = expand(from_python(source), problems), as_written(source)
         else:
             root, text = read_file(str(source), problems)
-        root = task_as_block(apply(root, overrides(set or (), problems)))
+        root = apply(root, overrides(set or (), problems))
         root = locate_prompts(_completed(root, path), problems)
     except GenHubError as error:
         raise _error([*problems, *error.problems], path) from None
@@ -175,7 +175,7 @@ def _variant_tree(root: Node, name: str) -> tuple[Node, list[Problem]]:
         if key in block.map
     ]
     try:
-        return task_as_block(apply(tree, within(block.without(*FIXED)))), problems
+        return apply(tree, within(block.without(*FIXED))), problems
     except GenHubError as error:
         return tree, [*problems, *error.problems]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from genhub.config.files import task_as_block
 from genhub.config.reader import read
 from genhub.config.references import substitute
 from genhub.config.scalars import BadScalar, resolve
@@ -54,7 +55,7 @@ def apply(root: Node, given: Sequence[Override]) -> Node:
     Raises GenHubError (GH306) where a path leads through something that cannot hold it.
     """
     for override in given:
-        root = _put(root, override.path, override, ())
+        root = task_as_block(_put(root, override.path, override, ()))
     return root
 
 

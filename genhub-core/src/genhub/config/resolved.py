@@ -32,7 +32,7 @@ def to_map(config: RunConfig) -> dict[str, Any]:
     """Give what `to_yaml` writes as a map, which `load` takes too."""
     left_out = set(config._unread)
     fields = config.model_dump(mode="json", exclude=left_out)
-    fields = _sorted_sets(fields, config.model_dump(exclude=left_out))
+    fields = _mended(fields, config.model_dump(exclude=left_out))
     ordered: dict[str, Any] = _ordered(_spelled(fields, config._spellings))
     return ordered
 
@@ -81,7 +81,14 @@ def _quoted(dumper: _Dumper, text: _Quoted) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", str(text), style='"')
 
 
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    """Write line breaks as escapes: PyYAML's other styles lose some of those that YAML knows."""
+    broken = any(char in text for char in "\n\x85\u2028\u2029")
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if broken else None)
+
+
 _Dumper.add_representer(_Quoted, _quoted)
+_Dumper.add_representer(str, _text)
 
 
 def _dump(data: Any) -> str:
@@ -92,15 +99,17 @@ def _dump(data: Any) -> str:
     return text
 
 
-def _sorted_sets(fields: Any, values: Any) -> Any:
-    """Give sets, which JSON writes as lists, an order that does not change from run to run."""
+def _mended(fields: Any, values: Any) -> Any:
+    """Mend what JSON cannot say: sets get an order that never changes, .inf stays a number."""
+    if isinstance(values, float):
+        return values
     if isinstance(values, set | frozenset):
         return sorted(fields, key=repr)
     if isinstance(values, dict) and isinstance(fields, dict):
         inner = zip(fields.items(), values.values(), strict=True)
-        return {key: _sorted_sets(field, value) for (key, field), value in inner}
+        return {key: _mended(field, value) for (key, field), value in inner}
     if isinstance(values, list | tuple) and isinstance(fields, list):
-        return [_sorted_sets(*pair) for pair in zip(fields, values, strict=True)]
+        return [_mended(*pair) for pair in zip(fields, values, strict=True)]
     return fields
 
 

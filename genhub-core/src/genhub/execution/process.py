@@ -135,8 +135,9 @@ class ProcessRun:
                 model, fresh = stack.enter_context(self._models.lent(loaded.config))
             if fresh:
                 self._note_model(model)
-                self._plan_others(name, model)
             with self.phases.measure("attach"):
+                if fresh:
+                    self._try_others(name, model)
                 attached = stack.enter_context(self._attach(loaded, model))
             self._active = _Active(name, loaded, model, attached)
             stack.callback(self._leave)
@@ -274,13 +275,9 @@ class ProcessRun:
         return self._active
 
     def _attach(self, loaded: Loaded, model: LoadedModel) -> Any:
-        config = loaded.config
-        plan = make_plan(loaded, facts_at(config, model), model.pipeline)
+        plan = self._plan(loaded, model)
         self.hooks.call("genhub_plan", plan=plan)
-        attached = install(
-            plan, model.pipeline, comm=self.comm, seed=config.seed, kernels=config.kernels,
-            registries=self._registries,
-        )  # fmt: skip
+        attached = self._install(loaded, model, plan)
         try:
             self.hooks.call("genhub_attached", pipeline=model.pipeline, plan=plan)
         except BaseException:
@@ -288,13 +285,26 @@ class ProcessRun:
             raise
         return attached
 
-    def _plan_others(self, name: str, model: LoadedModel) -> None:
-        """Find the conflicts of the variants still to come before hours go into the first."""
+    def _plan(self, loaded: Loaded, model: LoadedModel) -> Any:
+        return make_plan(loaded, facts_at(loaded.config, model), model.pipeline)
+
+    def _install(self, loaded: Loaded, model: LoadedModel, plan: Any) -> Any:
+        return install(
+            plan,
+            model.pipeline,
+            comm=self.comm,
+            seed=loaded.config.seed,
+            kernels=loaded.config.kernels,
+            registries=self._registries,
+        )
+
+    def _try_others(self, name: str, model: LoadedModel) -> None:
+        """Attach the variants still to come for a moment: what cannot work ends the run now."""
         mine = self._loaded.variant(name).config.model
         for other in ("main", *self.config.compare):
             loaded = self._loaded.variant(other)
             if other != name and loaded.config.model == mine:
-                make_plan(loaded, facts_at(loaded.config, model), model.pipeline)
+                self._install(loaded, model, self._plan(loaded, model)).detach()
 
     def _note_model(self, model: LoadedModel) -> None:
         self.comm = SoloComm(model.device)
