@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from genhub.config import load, redact, to_yaml
+from genhub.config import load, redact, to_map, to_yaml
 from genhub.errors import GenHubError
 from genhub.registry import Registries
 
@@ -39,6 +40,24 @@ def test_an_unquoted_variable_may_be_a_number(
     text = to_yaml(loaded.config)
     assert "steps: ${env:TOY_STEPS}" in text
     assert load(write(text, "r.yaml"), registries=registries).config == loaded.config
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'genhub: 1\nname: ${env:TOY_NUMBER}\nsampling: {steps: "${env:TOY_NUMBER}"}\n',
+        "genhub: 1\nname: '${env:TOY_NUMBER}'\nsampling:\n  steps: ${env:TOY_NUMBER}\n",
+    ],
+)
+def test_a_variable_takes_the_type_of_its_field(
+    text: str, write: Write, registries: Registries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOY_NUMBER", "24")
+    config = load(write(text), registries=registries).config
+    assert (config.name, config.sampling.steps) == ("24", 24)
+    again = load(json.loads(json.dumps(to_map(config))), registries=registries).config
+    assert again == config
+    assert "24" not in to_yaml(again)
 
 
 def test_a_quoted_variable_is_text(

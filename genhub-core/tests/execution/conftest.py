@@ -16,6 +16,9 @@ RING = "a small blue ring on the left on black"
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a complete pipeline of random weights."""
+    import torch
+
+    torch.set_num_threads(1)  # tensors this small gain nothing from threads that wait for others
     return tinypipe.save(tmp_path_factory.mktemp("models") / "tiny")
 
 
@@ -29,6 +32,7 @@ def toy_registries() -> Registries:
         "unready": rundrivers.Unready,
     }.items():
         found.get("attention_mixers").add(name, cls, origin="toy-dist")
+    found.get("parallel_schedulers").add("own-loop", rundrivers.OwnLoop, origin="toy-dist")
     found.get("tasks").add("count", rundrivers.Count)
     found.get("metrics").add("broken", rundrivers.Broken, origin="toy-dist")
     return found

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from diffusers.models.attention_processor import AttnProcessor2_0
+from PIL import Image
 from pydantic import Field
 
-from genhub.api import AttentionMixer, GenHubError, Metric, PluginConfig, Task, Where
+from genhub.api import (
+    AttentionMixer,
+    GenHubError,
+    Metric,
+    ParallelScheduler,
+    PluginConfig,
+    Task,
+    Where,
+)
 
 
 class GainConfig(PluginConfig):
@@ -107,6 +119,36 @@ class Count(Task):
             run.log(step=step, total=float(total))
             run.progress(step, self.config.to, "counting")
             checkpoint.save(step, {"total": total}, {"begun_at": begin})
+
+
+class _Alone:
+    """The plan of a loop on one rank."""
+
+    def timeline(self) -> str:
+        return "rank 0 | everything"
+
+    def bytes(self) -> int:
+        return 0
+
+    def speedup(self) -> float:
+        return 1.0
+
+
+class OwnLoop(ParallelScheduler):
+    """Brings its own loop: one flat picture per sample, as grey as its seed."""
+
+    summary = "generates without the pipeline's call"
+
+    def plan(self, facts: Any, denoisers: Any, world: int) -> Any:
+        return _Alone()
+
+    @contextmanager
+    def install(self, ctx: Any, plan: Any) -> Iterator[Any]:
+        def generate(request: Any, sink: Any) -> None:
+            for row, sample in enumerate(request.samples):
+                sink.write(Image.new("RGB", (16, 16), (sample.seed,) * 3), row)
+
+        yield SimpleNamespace(output_ranks=(0,), generate=generate)
 
 
 class Broken(Metric):

@@ -149,6 +149,17 @@ def test_a_pipeline_in_hand_is_used_and_given_back_as_it_was(config: Any) -> Non
     assert caught.value.code == "GH608"
 
 
+def test_a_scheduler_with_its_own_loop_writes_the_pictures_itself(
+    config: Any, registries: Any
+) -> None:
+    config |= {"parallel": {"type": "own-loop"}, "compare": ["baseline"], "seed": 40}
+    config["sampling"]["batch"] = 2
+    result = genhub.run(config, registries=registries)
+
+    assert [p[0, 0].tolist() for p in pictures(result)] == [[40] * 3, [41] * 3]
+    assert all(p.shape == (32, 32, 3) for p in pictures(result, "baseline"))
+
+
 def test_hooks_hear_of_every_step_artifact_and_of_the_end(config: Any, registries: Any) -> None:
     heard: list[Any] = []
 

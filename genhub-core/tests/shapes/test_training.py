@@ -30,7 +30,7 @@ def _same(one, two):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("training") / "model"
-    record = train(replace(QUICK, threads=1), folder)
+    record = train(QUICK, folder, threads=1)
     return folder, record
 
 
@@ -56,20 +56,19 @@ def test_stopped_training_resumes_to_the_same_weights(finished, tmp_path, monkey
         return run_stage(replace(stage, loss=loss), *arguments)
 
     folder = tmp_path / "model"
-    recipe = replace(QUICK, threads=1)
     with monkeypatch.context() as patched:
         patched.setattr("genhub.shapes.train.run_stage", stopping)
         with pytest.raises(Stop):
-            train(recipe, folder)
+            train(QUICK, folder, threads=1)
     assert calls["n"] == 3
-    train(recipe, folder, resume=True)
+    train(QUICK, folder, resume=True, threads=1)
     assert _same(_weights(finished[0]), _weights(folder))
 
 
 def test_another_seed_gives_other_weights(finished, tmp_path):
-    short = replace(QUICK, threads=1, autoencoder_steps=2, decoder_steps=1, denoiser_steps=1,
+    short = replace(QUICK, autoencoder_steps=2, decoder_steps=1, denoiser_steps=1,
                     polish_steps=1, seed=1)  # fmt: skip
-    train(short, tmp_path / "model")
+    train(short, tmp_path / "model", threads=1)
     assert not _same(_weights(finished[0]), _weights(tmp_path / "model"))
 
 
@@ -148,11 +147,11 @@ def test_a_tenth_of_the_captions_is_dropped():
     assert 0.05 < empty < 0.16
 
 
-def test_rates_rise_and_end_at_nothing():
-    for rate in (one_cycle(1.0, 300), plateau(1.0, 1000, 0.3)):
-        steps = 300 if rate(299) < 0.01 else 1000
-        values = [rate(step) for step in range(steps)]
-        assert values[0] < 0.1 and max(values) == pytest.approx(1.0) and values[-1] < 0.01
+def test_rates_rise_and_fall():
+    for rate, end in ((one_cycle(1.0, 1000), 0.0), (plateau(1.0, 1000, 0.3), 1 / 3)):
+        values = [rate(step) for step in range(1000)]
+        assert values[0] < 0.1 and max(values) == pytest.approx(1.0, abs=0.01)
+        assert values[-1] == pytest.approx(end, abs=0.01)
     shorter, longer = plateau(1.0, 1000, 0.3), plateau(1.0, 2000, 0.3)
     assert [shorter(step) for step in range(700)] == [longer(step) for step in range(700)]
 

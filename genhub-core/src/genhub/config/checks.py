@@ -11,7 +11,7 @@ from genhub.config.messages import place
 from genhub.config.model import RunConfig
 from genhub.config.names import Named, Used, look_up
 from genhub.config.references import escape
-from genhub.config.tree import Loc, Node, find
+from genhub.config.tree import Loc, Node, find, planted
 from genhub.errors import GenHubError, Problem
 from genhub.kinds import noun
 from genhub.registry import Registries
@@ -113,7 +113,7 @@ def locate_prompts(root: Node, problems: list[Problem]) -> Node:
             spelling = node.spelling
             if spelling is not None and not os.path.isabs(node.value):
                 spelling = f"{escape(os.path.abspath(node.folder))}/{spelling}"
-            root = _replaced(root, loc, replace(node, value=path, spelling=spelling))
+            root = planted(root, loc, replace(node, value=path, spelling=spelling))
     return root
 
 
@@ -198,11 +198,3 @@ def _unusable(path: str, node: Node) -> tuple[str, str] | None:
         looked = "" if node.spelling is not None else f"looked for {path}"
         return f"cannot read the file of prompts '{shown}': {cause.lower()}", looked
     return None if filled else (f"the file of prompts '{shown}' is empty", "one prompt per line")
-
-
-def _replaced(node: Node, loc: Loc, new: Node) -> Node:
-    """Give the tree with `new` at a path of keys."""
-    if not loc:
-        return new
-    step = str(loc[0])
-    return node.with_(step, _replaced(node.map[step], loc[1:], new), node.keys.get(step))

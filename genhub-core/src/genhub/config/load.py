@@ -19,12 +19,13 @@ from genhub.config.checks import (
     locate_prompts,
 )
 from genhub.config.files import expand, read_file
-from genhub.config.messages import explain, place
+from genhub.config.messages import explain, of_wrong_type, place
 from genhub.config.model import RunConfig
 from genhub.config.names import Used, drivers_of
 from genhub.config.overrides import apply, overrides, within
+from genhub.config.references import retyped
 from genhub.config.resolved import as_written
-from genhub.config.tree import Loc, Node, from_python, plain
+from genhub.config.tree import Loc, Node, find, from_python, plain, planted
 from genhub.config.union import run_class
 from genhub.errors import GenHubError, Mark, Problem
 from genhub.registry import Registries, default
@@ -128,15 +129,33 @@ def _validated(root: Node, registries: Registries) -> tuple[_Validated | None, l
     except GenHubError as error:
         return None, [*problems, *error.problems]
     try:
-        config = model.model_validate_json(json.dumps(plain(named.root)), strict=True)
+        root, config = _checked(named.root, model)
     except ValidationError as error:
         return None, [*problems, *explain(error.errors(include_url=False), named.root, model)]
     if problems:
         return None, problems
-    config._spellings = dict(_spellings(named.root))
+    config._spellings = dict(_spellings(root))
     config._unread = frozenset(b for b in OPTIONAL if b not in _reads(named.used))
-    check_drivers(config, named.used, named.root, problems)
-    return _Validated(config, named.used, named.root), problems
+    check_drivers(config, named.used, root, problems)
+    return _Validated(config, named.used, root), problems
+
+
+def _checked(root: Node, model: type[RunConfig]) -> tuple[Node, RunConfig]:
+    """Validate as JSON, where a list may be a tuple and a text a path, and nothing is guessed.
+
+    A variable of the environment has no type: it takes the one that its field asks for.
+    """
+    try:
+        return root, model.model_validate_json(json.dumps(plain(root)), strict=True)
+    except ValidationError as error:
+        other = root
+        for loc in of_wrong_type(error.errors(include_url=False), root, model):
+            node = find(root, loc)
+            if node is not None and node.spelling is not None:
+                other = planted(other, loc, retyped(node))
+        if other is root:
+            raise
+        return other, model.model_validate_json(json.dumps(plain(other)), strict=True)
 
 
 def _reads(used: Sequence[Used]) -> frozenset[str]:
@@ -200,7 +219,8 @@ def _error(problems: Sequence[Problem], path: Path | None) -> GenHubError:
             return True, "", 0, 0
         return mark.file != main, mark.file, mark.line, mark.column
 
-    listed = sorted(dict.fromkeys(problems), key=by_place)
+    lines = (replace(p, message=" ".join(p.message.splitlines())) for p in problems)
+    listed = sorted(dict.fromkeys(lines), key=by_place)
     shown, more = listed[:MOST_PROBLEMS], len(listed) - MOST_PROBLEMS
     if more > 0:
         last = shown[-1]

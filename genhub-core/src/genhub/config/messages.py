@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -14,7 +14,7 @@ from genhub.config.fields import bounds, field_at, keys_at
 from genhub.config.tree import Loc, Node, child, dotted, find
 from genhub.errors import Mark, Problem
 
-__all__ = ["explain", "place", "shown"]
+__all__ = ["explain", "of_wrong_type", "place", "shown"]
 
 # Error types that mean "another type of value": what was expected.
 _EXPECTED = {
@@ -71,6 +71,14 @@ def explain(errors: Iterable[Any], root: Node, model: type[BaseModel]) -> list[P
         if kept:
             problems.append(_Sentence(loc, kept, root, model).problem())
     return problems
+
+
+def of_wrong_type(errors: Iterable[Any], root: Node, model: type[BaseModel]) -> Iterator[Loc]:
+    """Go through the places of single values that have another type than their field."""
+    for detail in errors:
+        error = _cleaned(detail, root, model)
+        if error.type in _EXPECTED:
+            yield error.loc
 
 
 def place(root: Node, loc: Loc, *, key: bool = False) -> Mark | None:

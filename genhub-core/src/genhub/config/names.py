@@ -97,9 +97,10 @@ class _Scan:
         elif node.value is None:
             self._wrong("GH303", f"{path} must be a list, but is empty", "write [] for none", loc)
         else:
-            hint = f"write [{{type: {node.written}}}]"
+            known = isinstance(node.value, str)
+            hint = f"write [{{type: {node.written}}}]" if known else self._installed(kind)
             self._wrong(
-                "GH303", f"{path} must be a list of blocks, found '{node.written}'", hint, node
+                "GH303", f"{path} must be a list of blocks, found {shown(node)}", hint, node
             )
         return replace(node, value=[])
 
@@ -135,7 +136,9 @@ class _Scan:
             elif node.value is None:
                 found, hint = "nothing", f"write 'type: NAME', {self._installed(kind)}"
             else:
-                found, hint = f"'{node.written}'", f"write {{type: {node.written}}}"
+                found, hint = shown(node), self._installed(kind)
+                if isinstance(node.value, str) and node.value:
+                    hint = f"write {{type: {node.written}}}"
             message = f"{path} must be a block with a 'type', found {found}"
             self._wrong("GH303", message, hint, loc if node.value is None else node)
             return None

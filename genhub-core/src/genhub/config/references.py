@@ -11,7 +11,7 @@ from genhub.config.scalars import BadScalar, Scalar, resolve
 from genhub.config.tree import Node
 from genhub.errors import Problem
 
-__all__ = ["escape", "substitute"]
+__all__ = ["escape", "retyped", "substitute"]
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")  # `$${` stands for the two characters
 _ENV = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
@@ -26,7 +26,7 @@ def substitute(node: Node, problems: list[Problem]) -> Node:
     """Replace references in all texts of a tree.
 
     An unquoted `${env:NAME}` that stands alone is read as a plain scalar, so it may be a number;
-    anywhere else the result is text.
+    anywhere else the result is text. `retyped` turns the one into the other where a field asks.
     """
     if isinstance(node.value, dict):
         return replace(node, value={k: substitute(v, problems) for k, v in node.value.items()})
@@ -49,12 +49,19 @@ def _replaced(node: Node, text: str, problems: list[Problem]) -> Node:
     value, spelling = value + text[end:], spelling + text[end:]
     if not secret:
         return replace(node, value=value)
-    whole = node.unquoted and _ENV.fullmatch(spelling[2:-1]) is not None
-    typed: Scalar = value
-    if whole:
+    read = replace(node, value=value, written=value, spelling=spelling)
+    return retyped(read) if node.unquoted else read
+
+
+def retyped(node: Node) -> Node:
+    """Read a lone `${env:NAME}` as a number instead of text, or as text instead of a number."""
+    if node.spelling is None or _ENV.fullmatch(node.spelling[2:-1]) is None:
+        return node
+    typed: Scalar = node.written
+    if isinstance(node.value, str):
         with suppress(BadScalar):  # 007 in a variable is text, whoever set it cannot quote it
-            typed = resolve(value)
-    return replace(node, value=typed, spelling=spelling)
+            typed = resolve(node.written)
+    return replace(node, value=typed)
 
 
 def _look_up(match: re.Match[str], node: Node, problems: list[Problem]) -> tuple[str, str]:

@@ -12,7 +12,18 @@ from pydantic import BaseModel
 from genhub.config.scalars import Scalar
 from genhub.errors import GenHubError, Mark
 
-__all__ = ["MOST_DEPTH", "Loc", "Node", "child", "dotted", "find", "from_python", "merge", "plain"]
+__all__ = [
+    "MOST_DEPTH",
+    "Loc",
+    "Node",
+    "child",
+    "dotted",
+    "find",
+    "from_python",
+    "merge",
+    "plain",
+    "planted",
+]
 
 MOST_DEPTH = 32
 
@@ -69,6 +80,19 @@ def find(node: Node, loc: Loc) -> Node | None:
     for step in loc:
         at = child(at, step) if at is not None else None
     return at
+
+
+def planted(node: Node, loc: Loc, new: Node) -> Node:
+    """Give the tree with `new` in place of the node at `loc`."""
+    if not loc:
+        return new
+    step, rest = loc[0], loc[1:]
+    if isinstance(node.value, list) and isinstance(step, int):
+        entries = list(node.value)
+        entries[step] = planted(entries[step], rest, new)
+        return replace(node, value=entries)
+    name = str(step)
+    return node.with_(name, planted(node.map[name], rest, new), node.keys.get(name))
 
 
 def dotted(loc: Loc) -> str:

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ProcessRun"]
 
+NOTE_EVERY = 1.0  # seconds
+
 log = logging.getLogger("genhub")
 
 
@@ -92,6 +94,7 @@ class ProcessRun:
         self._models = Models(registries, pipeline)
         self._active: _Active | None = None
         self._steps_done = self._steps_total = 0
+        self._noted = 0.0
         self._last_progress = time.perf_counter()
 
     @property
@@ -251,6 +254,7 @@ class ProcessRun:
     def note(self, **changes: Any) -> None:
         """Bring the manifest up to date."""
         self._files.note(**self.state(), **changes)
+        self._noted = time.monotonic()
 
     def state(self) -> dict[str, Any]:
         """Give what the manifest says of the work so far."""
@@ -378,7 +382,8 @@ class ProcessRun:
             Artifact(a.path, a.kind, a.sample, a.sha256, a.seconds or share, a.info) for a in made
         )
         self.summary.artifacts += kept
-        self.note()
+        if time.monotonic() > self._noted + NOTE_EVERY:  # the manifest grows with every artifact
+            self.note()
         for artifact in kept:
             self.hooks.call("genhub_artifact", artifact=artifact, run=self)
         return kept

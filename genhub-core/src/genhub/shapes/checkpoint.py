@@ -36,6 +36,12 @@ def save(
     replace_folder(new, folder)
 
 
+def step(folder: Path) -> int:
+    """Say how many steps the checkpoint in a folder has behind it; 0 without one."""
+    state = folder / "state.json"
+    return int(json.loads(state.read_text())["step"]) if state.exists() else 0
+
+
 def load(
     folder: Path, module: nn.Module, optimizer: torch.optim.Optimizer
 ) -> dict[str, Any] | None:

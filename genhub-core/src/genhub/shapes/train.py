@@ -15,6 +15,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,11 @@ class Recipe:
     """Every number that the trained weights depend on."""
 
     seed: int = 0
-    threads: int = 2
     autoencoder_steps: int = 1500
     decoder_steps: int = 400
-    denoiser_steps: int = 4500
-    polish_steps: int = 240
+    denoiser_steps: int = 4000
+    polish_steps: int = 1500
+    polish_pool: int = 1536
     autoencoder_channels: int = 32
     autoencoder_batch: int = 16
     autoencoder_rate: float = 3e-3
@@ -47,7 +48,7 @@ class Recipe:
     unet_channels: tuple[int, ...] = (80, 96, 128)
     batch: int = 32
     rate: float = 1.2e-3
-    cooldown: float = 1 / 3  # share of the steps over which the rate falls to zero at the end
+    cooldown: float = 0.25  # share of the steps, at the end, over which the rate falls to a third
     ema: float = 0.999
     shard: int = 8192
     save_every: int = 250
@@ -56,9 +57,9 @@ class Recipe:
 
 
 QUICK = Recipe(
-    autoencoder_steps=6, decoder_steps=4, denoiser_steps=6, polish_steps=3, autoencoder_channels=8,
-    autoencoder_batch=4, whitening_pictures=64, unet_channels=(16, 16, 16), batch=4, shard=16,
-    save_every=2, evaluate_every=4, evaluate_prompts=2,
+    autoencoder_steps=6, decoder_steps=4, denoiser_steps=6, polish_steps=3, polish_pool=8,
+    autoencoder_channels=8, autoencoder_batch=4, whitening_pictures=64, unet_channels=(16, 16, 16),
+    batch=4, shard=16, save_every=2, evaluate_every=4, evaluate_prompts=2,
 )  # fmt: skip
 
 
@@ -88,7 +89,7 @@ def one_cycle(top: float, steps: int) -> Callable[[int], float]:
 
 
 def plateau(top: float, steps: int, cooldown: float, warmup: int = 100) -> Callable[[int], float]:
-    """Rise quickly, stay, and fall to nothing over the last share `cooldown` of the steps.
+    """Rise quickly, stay, and fall to a third over the last share `cooldown` of the steps.
 
     Until the fall begins, the length of the run does not show in the weights: training can be
     stopped, judged and lengthened without a restart.
@@ -96,7 +97,7 @@ def plateau(top: float, steps: int, cooldown: float, warmup: int = 100) -> Calla
     start = round(steps * (1 - cooldown))
 
     def rate(step: int) -> float:
-        fall = 1 - max(0, step - start) / max(1, steps - start)
+        fall = 1 - 2 / 3 * max(0, step - start) / max(1, steps - start)
         return top * min(1.0, (step + 1) / warmup) * fall
 
     return rate
@@ -138,8 +139,12 @@ def _said(point: dict[str, float]) -> str:
     return "  ".join(f"{name} {value:.4g}" for name, value in point.items())
 
 
+def _chance(recipe: Recipe, stream: int, step: int) -> np.random.Generator:
+    return np.random.default_rng([recipe.seed, stream, step])
+
+
 def _pictures(recipe: Recipe, stream: int, step: int, count: int) -> tuple[list[str], Tensor]:
-    return denoiser.draw(np.random.default_rng([recipe.seed, stream, step]), count)
+    return denoiser.draw(_chance(recipe, stream, step), count)
 
 
 def _noise(like: Tensor, recipe: Recipe, step: int) -> Tensor:
@@ -207,17 +212,35 @@ def denoiser_stage(
 def polish_stage(
     vae: AutoencoderTiny, ema: nn.ModuleDict, shards: denoiser.Shards, recipe: Recipe
 ) -> Stage:
-    """Tune the decoder to latents that the denoiser made, so that it draws them crisply."""
+    """Tune the decoder to latents that the denoiser made, so that it draws them crisply.
+
+    Half of each batch comes from a pool of scenes sampled once, half is encoded afresh.
+    """
+    half = recipe.autoencoder_batch // 2
     empty = shards.tokens([""])
 
+    @cache
+    def pool() -> tuple[Tensor, Tensor]:
+        log.info("polish: sampling %d scenes to learn from", recipe.polish_pool)
+        made, shown = [], []
+        for part in range(recipe.polish_pool // recipe.autoencoder_batch):
+            captions, pictures = _pictures(recipe, 9, part, recipe.autoencoder_batch)
+            latents, ids = autoencoder.encode(vae, pictures), shards.tokens(captions)
+            seed = recipe.seed + part
+            made.append(denoiser.redraw(ema["text"], ema["unet"], latents, ids, empty, seed))
+            shown.append(pictures)
+        return torch.cat(made), torch.cat(shown)
+
     def loss(step: int) -> Tensor:
-        captions, pictures = _pictures(recipe, 6, step, recipe.autoencoder_batch)
-        latents, ids = autoencoder.encode(vae, pictures), shards.tokens(captions)
-        made = denoiser.redraw(ema["text"], ema["unet"], latents, ids, empty, recipe.seed + step)
-        return autoencoder.decoder_loss(vae, made, pictures)
+        made, shown = pool()
+        chosen = torch.from_numpy(_chance(recipe, 10, step).integers(len(made), size=half))
+        _, pictures = _pictures(recipe, 6, step, half)
+        latents = autoencoder.encode(vae, pictures)
+        latents = torch.cat([made[chosen], latents + _noise(latents, recipe, step)])
+        return autoencoder.decoder_loss(vae, latents, torch.cat([shown[chosen], pictures]))
 
     optimizer = torch.optim.AdamW(vae.decoder.parameters(), betas=(0.9, 0.99), weight_decay=0.01)
-    rate = one_cycle(recipe.autoencoder_rate / 3, recipe.polish_steps)
+    rate = one_cycle(recipe.autoencoder_rate / 2, recipe.polish_steps)
     return Stage("polish", recipe.polish_steps, vae, optimizer, rate, loss)
 
 
@@ -242,8 +265,19 @@ def estimate(vae: AutoencoderTiny, parts: nn.ModuleDict, words: Any, recipe: Rec
     step = _seconds(
         lambda: denoiser.loss(parts["text"], parts["unet"], alphas, latents, ids, 0), parts
     )
-    decoding = recipe.decoder_steps + 6 * recipe.polish_steps
-    return (recipe.autoencoder_steps + decoding) * whole + 1.1 * recipe.denoiser_steps * step
+    decoding = recipe.autoencoder_steps + recipe.decoder_steps + recipe.polish_steps
+    sampling = 0.1 * recipe.polish_pool * step if recipe.polish_steps else 0.0
+    return decoding * whole + 1.2 * recipe.denoiser_steps * step + sampling
+
+
+def remaining(recipe: Recipe, work: Path) -> Recipe:
+    """Take off the recipe what the checkpoints have behind them."""
+    stages = ("autoencoder", "decoder", "denoiser", "polish")
+    left = {
+        f"{name}_steps": max(0, getattr(recipe, f"{name}_steps") - checkpoint.step(work / name))
+        for name in stages
+    }
+    return replace(recipe, **left)
 
 
 def keep_memory() -> None:
@@ -257,13 +291,13 @@ def keep_memory() -> None:
     mallopt(trim_threshold, 2**31 - 1)
 
 
-def train(recipe: Recipe, out: Path, resume: bool = False) -> dict[str, Any]:
+def train(recipe: Recipe, out: Path, resume: bool = False, threads: int = 2) -> dict[str, Any]:
     """Train by the recipe into the folder `out` and give what `training.json` records.
 
     Checkpoints live beside it in `<out>-training`; `resume` goes on from them. The folder is
     written anew at each evaluation, so a usable model stands there long before the end.
     """
-    torch.set_num_threads(recipe.threads)
+    torch.set_num_threads(threads)
     torch.manual_seed(recipe.seed)
     work = out.with_name(out.name + "-training")
     words = tokenizer.build()
@@ -272,7 +306,7 @@ def train(recipe: Recipe, out: Path, resume: bool = False) -> dict[str, Any]:
     parts = nn.ModuleDict({"text": text, "unet": denoiser.build_unet(recipe.unet_channels)})
     ema = copy.deepcopy(parts).requires_grad_(False)
     denoiser.use_plain_attention(parts["unet"])
-    expected = estimate(vae, parts, words, recipe)
+    expected = estimate(vae, parts, words, remaining(recipe, work) if resume else recipe)
     log.info("this will take about %.0f minutes on this machine as busy as it is", expected / 60)
 
     curves = {"autoencoder": run_stage(autoencoder_stage(vae, recipe), work, recipe, resume)}
@@ -325,10 +359,10 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     keep_memory()
-    recipe = replace(QUICK if chosen.quick else Recipe(), threads=chosen.threads)
+    recipe = QUICK if chosen.quick else Recipe()
     if chosen.steps is not None:
         recipe = replace(recipe, denoiser_steps=chosen.steps)
-    train(recipe, chosen.out, chosen.resume)
+    train(recipe, chosen.out, chosen.resume, chosen.threads)
 
 
 if __name__ == "__main__":
