@@ -223,7 +223,7 @@ def test_all_conflicts_are_told_at_once(registries):
         ({"type": "gain", "gian": 1}, "GH301", "did you mean 'gain'?"),
         ({"type": "gain", "where": {"kin": "self"}}, "GH301", "attention.0.where has no key 'kin'"),
         ({"gain": 1.0}, "GH304", "attention.0 does not say which attention mixer it is"),
-        (7, "GH303", "attention.0 must be a block with a 'type', found '7'"),
+        (7, "GH303", "attention.0 must be a block with a 'type', found 7"),
     ],
 )
 def test_wrong_blocks_are_explained(block, code, text, registries):

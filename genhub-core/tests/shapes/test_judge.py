@@ -22,7 +22,7 @@ def _wrong(verdict):
 
 
 def test_ground_truth_is_right_in_everything():
-    captions = scenes.prompts(300, seed=1) + scenes.prompts(100, seed=1, pairs=True)
+    captions = scenes.prompts(200, seed=1) + scenes.prompts(50, seed=1, pairs=True)
     pictures = [_picture(text, seed=i) for i, text in enumerate(captions)]
     figures = caption_accuracy(pictures, captions)
     assert set(figures.values()) == {1.0}, figures

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -13,6 +14,7 @@ import genhub.shapes
 from genhub.shapes import scenes
 from genhub.shapes.evaluate import sample, sheet
 from genhub.shapes.judge import caption_accuracy
+from genhub.shapes.render import render
 
 FOLDER = Path(genhub.shapes.__file__).parent / "model"
 
@@ -29,11 +31,11 @@ def pipeline():
 
 
 def test_shipped_model_draws_what_captions_say(pipeline):
-    captions = scenes.prompts(24, seed=5) + scenes.prompts(8, seed=5, pairs=True)
+    captions = scenes.prompts(10, seed=5) + scenes.prompts(4, seed=5, pairs=True)
     figures = caption_accuracy(list(sample(pipeline, captions)), captions)
-    assert figures["background"] >= 0.95, figures
-    assert figures["joint"] >= 0.75, figures
-    assert figures["pair joint"] >= 0.5, figures
+    assert figures["background"] == 1.0, figures
+    assert figures["joint"] >= 0.8, figures
+    assert figures["pair joint"] >= 0.75, figures
 
 
 def test_picture_depends_on_its_own_seed_not_on_its_neighbours(pipeline):
@@ -58,6 +60,8 @@ def test_shipped_model_carries_its_training_record_and_licence():
     assert "license: cc0-1.0" in (FOLDER / "README.md").read_text()
 
 
-def test_sheet_lays_pictures_out_in_rows(pipeline):
-    pictures = sample(pipeline, scenes.prompts(4, seed=7))
-    assert sheet(pictures, columns=2, scale=1).size == (128, 128)
+def test_sheet_lays_pictures_out_in_rows():
+    pictures = np.stack([render(scenes.parse(text)) for text in scenes.prompts(5)])
+    laid = np.asarray(sheet(pictures, columns=2, scale=1))
+    assert laid.shape == (128, 128, 3)  # the fifth would begin a third row
+    assert (laid[64:, :64] == pictures[2]).all()

@@ -38,7 +38,7 @@ class Stop(Exception):
     """Stands for a kill in the middle of a stage."""
 
 
-@pytest.mark.parametrize("where", ["autoencoder", "decoder", "denoiser", "polish"])
+@pytest.mark.parametrize("where", ["autoencoder", "denoiser", "polish"])
 def test_stopped_training_resumes_to_the_same_weights(finished, tmp_path, monkeypatch, where):
     calls = {"n": 0}
 

@@ -6,6 +6,7 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from struct import unpack
@@ -40,13 +41,15 @@ class PictureSink:
         of = self._request.samples[sample]
         payload = None if self._embed is None else self._embed[of.index]
         path = f"artifacts/{file_name(of)}"
-        digest = replace_file(self._folder / path, encode(chunk, payload))
+        png = encode(chunk, payload)
         info = {"width": chunk.width, "height": chunk.height}
-        self._made.append(Artifact(path, "image", of, digest, info=info))
+        # Listed before it is written: an interruption in between leaves no file without an entry.
+        self._made.append(Artifact(path, "image", of, sha256(png).hexdigest(), info=info))
+        replace_file(self._folder / path, png)
 
     def close(self) -> Sequence[Artifact]:
         """Give the artifacts in order of writing; every file is complete already."""
-        return tuple(self._made)
+        return tuple(a for a in self._made if (self._folder / a.path).exists())
 
 
 class NoSink:

@@ -187,9 +187,11 @@ class ProcessRun:
         decoded = time.perf_counter()
         self.phases.add("decode", decoded - watch.wall, time.process_time() - watch.cpu)
         with self.phases.measure("save"):
-            for index, picture in enumerate(made):
-                sink.write(picture, index)
-            artifacts = self._keep(sink.close(), decoded - wall)
+            try:
+                for index, picture in enumerate(made):
+                    sink.write(picture, index)
+            finally:  # what stands on the disk when a batch is cut short belongs to the run
+                artifacts = self._keep(sink.close(), decoded - wall)
         return artifacts
 
     def sink(self, request: Request, kind: str) -> Sink:

@@ -75,8 +75,8 @@ Captions read
 - "a {{colour}} {{shape}} {{above|left of}} a {{colour}} {{shape}} on {{background}}".
 
 The training pictures are drawn by a program; nothing was downloaded. `python -m genhub.shapes.train
---out DIR` reproduces the weights from nothing ({minutes:.0f} minutes on two CPU cores);
-`training.json` holds the recipe, the curves and the versions. Weights and pictures are CC0.
+--out DIR` reproduces the training from nothing on two CPU cores (this run took {minutes:.0f}
+minutes); `training.json` holds the recipe, the curves and the versions. Weights are CC0.
 
 | measured (accuracy: share of captions obeyed; psnr: decibels) | |
 | --- | --- |

@@ -53,13 +53,15 @@ class Recipe:
     shard: int = 8192
     save_every: int = 250
     evaluate_every: int = 500
-    evaluate_prompts: int = 64
+    evaluate_prompts: int = 64  # and half as many pairs
+    final_prompts: int = 200
 
 
 QUICK = Recipe(
     autoencoder_steps=6, decoder_steps=4, denoiser_steps=6, polish_steps=3, polish_pool=8,
     autoencoder_channels=8, autoencoder_batch=4, whitening_pictures=64, unet_channels=(16, 16, 16),
-    batch=4, shard=16, save_every=2, evaluate_every=4, evaluate_prompts=2,
+    batch=4, shard=16, save_every=2, evaluate_every=4, evaluate_prompts=1,
+    final_prompts=1,
 )  # fmt: skip
 
 
@@ -185,7 +187,7 @@ def denoiser_stage(
     ema: nn.ModuleDict,
     shards: denoiser.Shards,
     recipe: Recipe,
-    judge: Callable[[], Evaluation],
+    judge: Callable[[int], Evaluation],
 ) -> Stage:
     """Train text encoder and denoiser together; `ema` follows as their running mean."""
     alphas = denoiser.build_scheduler().alphas_cumprod
@@ -200,7 +202,8 @@ def denoiser_stage(
         decay = min(recipe.ema, (1 + step) / (10 + step))
         with torch.no_grad():
             torch._foreach_lerp_(mean, trained, 1 - decay)
-        return judge().figures if step % recipe.evaluate_every == 0 else {}
+        due = step % recipe.evaluate_every == 0
+        return judge(recipe.evaluate_prompts).figures if due else {}
 
     optimizer = torch.optim.AdamW(trained, betas=(0.9, 0.99), weight_decay=0.01)
     steps = recipe.denoiser_steps
@@ -319,10 +322,9 @@ def train(recipe: Recipe, out: Path, resume: bool = False, threads: int = 2) -> 
 
     shards = denoiser.Shards(vae, words, recipe.seed, recipe.shard, recipe.batch)
 
-    def judge(singles: int = recipe.evaluate_prompts, pairs: int = 0) -> Evaluation:
+    def judge(singles: int) -> Evaluation:
         pipeline = export.pipeline(vae, ema["text"], ema["unet"], words)
-        pairs = pairs or singles // 2
-        evaluation = evaluate(pipeline, singles, pairs)
+        evaluation = evaluate(pipeline, singles, singles // 2)
         export.write(out, pipeline, _record(recipe, curves, figures | evaluation.figures))
         return evaluation
 
@@ -330,7 +332,7 @@ def train(recipe: Recipe, out: Path, resume: bool = False, threads: int = 2) -> 
     curves["denoiser"] = run_stage(stage, work, recipe, resume)
     curves["polish"] = run_stage(polish_stage(vae, ema, shards, recipe), work, recipe, resume)
     figures["psnr after polish"] = autoencoder.psnr(vae, pictures)
-    final = judge() if recipe.evaluate_prompts < 64 else judge(200, 100)
+    final = judge(recipe.final_prompts)
     log.info("finished: %s", _said(final.figures))
     return _record(recipe, curves, figures | final.figures)
 
