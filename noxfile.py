@@ -94,7 +94,7 @@ def demo(session: nox.Session) -> None:
     session.run(genhub, "run", "examples/quickstart.yaml", external=True)
     session.run(
         *[genhub, "run", "examples/linear.yaml"],
-        *["--set", "input.prompts=demo-prompts.txt", "--set", "sampling.samples=1"],
+        *["--set", "input.prompts=examples/demo-prompts.txt", "--set", "sampling.samples=1"],
         external=True,
     )
 
