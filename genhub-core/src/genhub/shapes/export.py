@@ -64,6 +64,7 @@ eight colours, eight shapes, two sizes, five places, three backgrounds, one or t
 
 ```python
 from diffusers import StableDiffusionPipeline
+
 pipeline = StableDiffusionPipeline.from_pretrained(FOLDER)
 pipeline("a small red star on the left on white", num_inference_steps=20, guidance_scale=3.0)
 ```
