@@ -27,7 +27,7 @@ PLUGINS = ["linfusion"]
 PACKAGES = ["core", *PLUGINS]
 HEAVY_CORE_TESTS = ["plan", "execution", "shapes"]  # these need the extra [run]
 
-TOOLS = ["pytest", "hypothesis", "jsonschema", "hatchling"]
+TOOLS = ["pytest", "hypothesis", "jsonschema", "hatchling", "scikit-image"]
 STACK = [
     *["torch", "diffusers", "transformers", "accelerate", "safetensors"],
     *["numpy", "pillow", "rich", "jinja2", "matplotlib"],

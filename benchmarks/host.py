@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -21,8 +20,11 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
+from machine import describe
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "host.json"
+VERSIONS = ("genhub-core", "pluggy", "pydantic", "pyyaml", "stevedore")
 GENHUB = "from genhub.cli import main; raise SystemExit(main())"
 COMMANDS = {
     "bare python": ["pass"],
@@ -71,27 +73,6 @@ def measure(rounds: int) -> dict[str, dict[str, float]]:
     return figures
 
 
-def machine() -> dict[str, object]:
-    """Describe where the figures come from."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        named = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        model = named[0].partition(":")[2].strip() if named else model
-    return {
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "load_average": round(os.getloadavg()[0], 2),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "versions": {
-            name: metadata.version(name)
-            for name in ("genhub-core", "pluggy", "pydantic", "pyyaml", "stevedore")
-        },
-        "distributions": sum(1 for _ in metadata.distributions()),
-    }
-
-
 def main() -> None:
     """Measure, print a table and write the results."""
     parser = argparse.ArgumentParser(description="Measure what the host costs.")
@@ -104,7 +85,7 @@ def main() -> None:
     RESULTS.parent.mkdir(exist_ok=True)
     result = {
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": machine(),
+        "machine": describe(VERSIONS) | {"distributions": sum(1 for _ in metadata.distributions())},
         "unit": "CPU milliseconds of the process",
         "figures": figures,
     }

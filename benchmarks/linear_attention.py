@@ -11,17 +11,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
 import torch
 from baselines import linfusion
+from machine import describe
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -79,8 +77,6 @@ def compare(case: tuple[int, int, int], baseline: str, rounds: int) -> dict[str,
         "ratio": round(statistics.median(ratios), 2),
         "quartiles": [round(low, 2), round(high, 2)],
         "target": TARGETS.get((case, baseline)),
-        "ours_ms": round(statistics.median(taken["ours"]) * 1e3, 2),
-        "baseline_ms": round(statistics.median(taken[baseline]) * 1e3, 2),
     }
 
 
@@ -103,25 +99,6 @@ def on_gpu(case: tuple[int, int, int], rounds: int) -> dict[str, object]:
     return figures
 
 
-def machine() -> dict[str, object]:
-    """Describe where the figures come from."""
-    model = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        named = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        model = named[0].partition(":")[2].strip() if named else model
-    return {
-        "cpu": model,
-        "vector_instructions": torch.backends.cpu.get_cpu_capability(),
-        "cores": os.cpu_count(),
-        "load_average": round(os.getloadavg()[0], 2),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in ("torch", "diffusers")},
-    }
-
-
 def main() -> None:
     """Measure, print a table and write the results."""
     parser = argparse.ArgumentParser(description="Measure linear attention.")
@@ -129,7 +106,10 @@ def main() -> None:
     parser.add_argument("--skip-softmax", action="store_true", help="leave the slow baseline out")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    described = machine()
+    described = describe(("torch", "diffusers")) | {
+        "vector_instructions": torch.backends.cpu.get_cpu_capability(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
     plan = [
         (case, "published order", options.rounds if case[2] < 65536 else options.rounds // 2 + 1)
         for case in CASES

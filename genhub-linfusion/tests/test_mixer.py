@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import peft
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
@@ -107,7 +108,6 @@ def test_a_checkpoint_of_another_model_lists_every_mismatch(unet, golden_folder)
 
 
 def test_adapters_that_would_be_lost_are_refused(unet, golden_folder):
-    peft = pytest.importorskip("peft", reason="adapters are optional")
     unet.add_adapter(peft.LoraConfig(r=2, target_modules=["to_q", "to_k"]))
     with pytest.raises(GenHubError) as caught:
         genhub.attach(unet, attention=[_block(golden_folder)])
@@ -115,7 +115,6 @@ def test_adapters_that_would_be_lost_are_refused(unet, golden_folder):
 
 
 def test_adapters_loaded_after_attaching_train_the_linear_layers(unet, golden, golden_folder):
-    peft = pytest.importorskip("peft", reason="adapters are optional")
     io = golden("unet_io")
     with genhub.attach(unet, attention=[_block(golden_folder)]):
         before = _call(unet, io)
