@@ -117,15 +117,20 @@ def test_ctrl_c_in_mid_run_keeps_pictures_and_says_interrupted(model: Path, tmp_
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        # A background job of a shell hands down an ignored SIGINT; a terminal does not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    deadline = time.monotonic() + 300
-    while not list(tmp_path.glob("long-*/artifacts/000003.png")):
-        assert time.monotonic() < deadline
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=0.05)
-            pytest.fail(f"ended too soon: {process.communicate()[1]}")
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=300)
+    try:
+        deadline = time.monotonic() + 300
+        while not list(tmp_path.glob("long-*/artifacts/000003.png")):
+            assert time.monotonic() < deadline
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=0.05)
+                pytest.fail(f"ended too soon: {process.communicate()[1]}")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=300)
+    finally:
+        process.kill()
 
     assert process.returncode == 130
     assert said.splitlines()[-2].startswith("error[GH603] interrupted during")
