@@ -27,8 +27,8 @@ def test_the_linear_model_draws_nearly_as_well_as_its_baseline(tmp_path: Path) -
         set={"output.dir": str(tmp_path), "input.prompts": prompts, "sampling.batch": 12},
     )
     joint = {name: figures["caption-accuracy/joint"] for name, figures in result.metrics.items()}
-    assert joint["main"] >= joint["baseline"] - 0.25  # 24 captions: a caption is 4 points
-    assert joint["main"] >= 0.5
+    assert joint["main"] >= joint["baseline"] - 0.09  # 24 captions: two of them
+    assert joint["main"] >= 0.82
 
 
 def test_the_distillation_recipe_trains_and_its_weights_load(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file
 from small_pipeline import write_small_pipeline
 
@@ -91,6 +92,21 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(tmp_path, monkeypatch):
     ours, theirs = load_file(resumed.folder / name), load_file(whole.folder / name)
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_a_given_pipeline_comes_back_as_it_was(tmp_path):
+    pipeline = StableDiffusionPipeline.from_pretrained(write_small_pipeline(tmp_path / "model"))
+    pipeline.unet.train()
+    learns = {name: p.requires_grad for name, p in pipeline.unet.named_parameters()}
+    assert all(learns.values())
+    config = {
+        "genhub": 1,
+        "task": {"type": "distill", "steps": 1, "batch": 2, "resolution": 16},
+        "attention": [{"type": "linfusion", "checkpoint": None}],
+    }
+    genhub.run(config, set={"output.dir": str(tmp_path)}, pipeline=pipeline)
+    assert {name: p.requires_grad for name, p in pipeline.unet.named_parameters()} == learns
+    assert all(module.training for module in pipeline.unet.modules())
 
 
 def test_the_task_without_the_mixer_says_what_to_write(tmp_path):

@@ -93,6 +93,41 @@ def test_a_known_architecture_whose_weights_are_not_here_names_the_line_to_write
     assert "attention.checkpoint: Yuanshi/LinFusion-1-5" in str(caught.value)
 
 
+def test_a_hub_id_while_offline_says_that_the_hub_may_not_be_asked(unet, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    block = {"type": "linfusion", "checkpoint": "nobody/none-here"}
+    with pytest.raises(GenHubError) as caught:
+        genhub.attach(unet, attention=[block], offline=True)
+    assert caught.value.code == "GH503"
+    assert "may not be asked" in str(caught.value) and "model.offline" in str(caught.value)
+
+
+def test_a_revision_without_a_hub_id_is_refused(unet, golden_folder):
+    with pytest.raises(GenHubError) as caught:
+        genhub.attach(unet, attention=[_block(golden_folder, revision="main")])
+    assert "attention.revision is 'main'" in str(caught.value)
+
+
+@pytest.mark.parametrize(("value", "mid"), [(None, None), (-1, -1), (3, 3), ("c/16", 2)])
+def test_projection_mid_dim_takes_every_documented_value(unet, value, mid):
+    block = {"type": "linfusion", "checkpoint": None, "projection_mid_dim": value}
+    with genhub.attach(unet, attention=[block]) as attached:
+        layer = attached.driver("linfusion").layers[
+            "mid_block.attentions.0.transformer_blocks.0.attn1"
+        ]
+        assert layer.mid_dim == mid
+
+
+@pytest.mark.parametrize("value", [0, -2, "c/8"])
+def test_other_values_of_projection_mid_dim_are_refused(unet, value):
+    block = {"type": "linfusion", "checkpoint": None, "projection_mid_dim": value}
+    with pytest.raises(GenHubError) as caught:
+        genhub.attach(unet, attention=[block])
+    assert caught.value.code in ("GH302", "GH303", "GH305")
+    assert "projection_mid_dim" in str(caught.value)
+
+
 def test_a_path_that_does_not_exist_is_named(unet):
     with pytest.raises(GenHubError) as caught:
         genhub.attach(unet, attention=[{"type": "linfusion", "checkpoint": "./nowhere"}])

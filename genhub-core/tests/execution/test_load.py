@@ -176,3 +176,22 @@ def test_a_plan_is_text_and_runs_nothing(config: Any) -> None:
     text = plan_text(load(config))
     assert "unet2d" in text and "8 attention sites" in text
     assert not Path(config["output"]["dir"]).exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "said"),
+    [
+        ({"model.source": "tiny:shapes", "model.revision": "main"}, "GH305", "model.revision"),
+        ({"model.source": "tiny:shapes", "model.pipeline": "FluxPipeline"}, "GH305", "pipeline"),
+        ({"model.revision": "main"}, "GH305", "model.revision means nothing for a folder"),
+        ({"launch.devices": "cuda:0,1"}, "GH406", "one device"),
+        ({"input.subject": "sub1"}, "GH305", "input.subject is for a decoder"),
+        ({"metrics": ["psnr"]}, "GH409", "compare: [baseline]"),
+    ],
+)
+def test_what_would_have_no_effect_is_an_error(
+    config: Any, changes: dict[str, Any], code: str, said: str
+) -> None:
+    with pytest.raises(GenHubError) as caught:
+        genhub.run(config, set=changes)
+    assert caught.value.code == code and said in str(caught.value)

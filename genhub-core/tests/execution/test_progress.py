@@ -58,3 +58,16 @@ def test_figures_stand_in_columns() -> None:
         "psnr                       -         -",
         "ms per step (median)   12.25         -",
     ]
+
+
+def test_the_results_are_told_also_where_the_report_fails(
+    config: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_page(folder: Any) -> None:
+        raise OSError("the page cannot be written")
+
+    monkeypatch.setattr("genhub.report.page.write_report", no_page)
+    config["output"]["report"] = True
+    with pytest.raises(genhub.GenHubError):
+        genhub.run(config, quiet=False)
+    assert "2 artifacts in" in capsys.readouterr().out.splitlines()[-1]

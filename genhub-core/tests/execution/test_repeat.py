@@ -11,8 +11,8 @@ import pytest
 import genhub
 from conftest import small_config, toy_registries
 from genhub import GenHubError
+from genhub.cli import main
 from genhub.execution.artifacts import read_embedded
-from genhub.execution.show import describe
 from genhub.metrics.pictures import open_picture
 
 
@@ -82,7 +82,9 @@ def test_a_prompt_from_a_file_travels_inside_the_picture(config: Any, tmp_path: 
 
 
 def test_overrides_make_another_run_of_the_same_config(made: Any, registries: Any) -> None:
-    other = genhub.run(made.folder, set={"seed": 12, "compare": []}, registries=registries)
+    other = genhub.run(
+        made.folder, set={"seed": 12, "compare": [], "metrics": []}, registries=registries
+    )
     assert [a.sample.seed for a in other.artifacts] == [12, 13, 14, 15]
 
 
@@ -96,13 +98,17 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
         genhub.run(tmp_path)
 
 
-def test_a_run_and_a_picture_describe_themselves(made: Any) -> None:
-    of_run = describe(made.folder)
+def test_show_tells_how_a_run_and_a_picture_were_made(
+    made: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["show", str(made.folder)]) == 0
+    of_run = capsys.readouterr().out
     assert of_run.startswith(f"{made.folder}: done\n")
-    assert "gain (toy-dist" in of_run and "psnr" in of_run
+    assert "gain of toy-dist" in of_run and "psnr" in of_run
 
-    of_picture = describe(made.folder / "artifacts" / "000001-loud.png")
-    assert of_picture.startswith("# 000001-loud.png: variant loud, sample 1\n")
+    assert main(["show", str(made.folder / "artifacts" / "000001-loud.png")]) == 0
+    of_picture = capsys.readouterr().out
+    assert of_picture.startswith("# 000001-loud.png: variant loud, sample 1, seed 12\n")
     assert "seed: 12" in of_picture and "gain: 3.0" in of_picture
 
 

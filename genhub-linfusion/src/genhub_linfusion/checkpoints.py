@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import logging
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,27 +14,40 @@ from genhub_linfusion import published, weights
 
 __all__ = ["find", "shipped"]
 
-log = logging.getLogger("genhub.linfusion")
-
 SHIPPED = Path(__file__).with_name("checkpoints")
 
 
-def find(name: str | None, revision: str | None, unet: nn.Module) -> weights.Checkpoint | None:
+def find(
+    name: str | None, revision: str | None, unet: nn.Module, *, offline: bool = False
+) -> weights.Checkpoint | None:
     """Give the checkpoint for `unet` that `name` means, None for None.
 
     `auto` looks into the package, then into the local hub cache, and never downloads; a folder or
-    file is read; anything of the form `owner/name` is fetched from the hub. Raises GenHubError.
+    file is read; anything of the form `owner/name` is fetched from the hub, or from its cache
+    alone when `offline`. Raises GenHubError.
     """
+    is_hub_id = (
+        name not in (None, "auto")
+        and not Path(name).expanduser().exists()
+        and name.count("/") == 1
+        and not name.startswith((".", "/", "~"))
+    )
+    if revision is not None and not is_hub_id:
+        raise GenHubError(
+            "GH305",
+            f"attention.revision is '{revision}', but attention.checkpoint is "
+            f"{'null' if name is None else repr(name)} and has no revisions",
+            hint="remove revision, or name a hub id",
+        )
     if name is None:
         return None
     try:
         if name == "auto":
             return _automatic(unet)
-        if Path(name).exists():
-            return weights.load(name)
-        if name.count("/") == 1 and not name.startswith((".", "/", "~")):
-            log.info("checkpoint %s, revision %s", name, revision or "newest")
-            return weights.load(_from_hub(name, revision, cached=False))
+        if is_hub_id:
+            return weights.load(_from_hub(name, revision, offline=offline))
+        if Path(name).expanduser().exists():
+            return weights.load(Path(name).expanduser())
     except weights.CheckpointError as error:
         raise GenHubError("GH305", str(error), hint="see attention.checkpoint") from error
     raise GenHubError(
@@ -66,10 +80,32 @@ def _automatic(unet: nn.Module) -> weights.Checkpoint:
             hint="write attention.checkpoint: FOLDER for your own, or train some with "
             "task: distill and checkpoint: null",
         )
-    return weights.load(_from_hub(hub_id, None, cached=True))
+    try:
+        return weights.load(_fetched(hub_id, None, cached=True))
+    except LookupError as error:
+        raise GenHubError(
+            "GH503",
+            f"the weights made for this denoiser, '{hub_id}', are not in the local cache",
+            hint=f"to download them, write attention.checkpoint: {hub_id}",
+        ) from error
 
 
-def _from_hub(hub_id: str, revision: str | None, *, cached: bool) -> Path:
+def _from_hub(hub_id: str, revision: str | None, *, offline: bool) -> Path:
+    offline = offline or os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes")
+    if not offline:  # whoever looks on shall know what comes from where
+        sys.stderr.write(f"checkpoint {hub_id}, revision {revision or 'main'}, from the hub\n")
+    try:
+        return _fetched(hub_id, revision, cached=offline)
+    except LookupError as error:
+        raise GenHubError(
+            "GH503",
+            f"the checkpoint '{hub_id}' is not in the local cache, and the hub may not be asked",
+            hint="allow it (model.offline: false, HF_HUB_OFFLINE unset), or give a folder",
+        ) from error
+
+
+def _fetched(hub_id: str, revision: str | None, *, cached: bool) -> Path:
+    """Give the folder of a checkpoint; LookupError where only the cache is asked and lacks it."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -78,13 +114,9 @@ def _from_hub(hub_id: str, revision: str | None, *, cached: bool) -> Path:
         found = snapshot_download(
             hub_id, revision=revision, allow_patterns=files, local_files_only=cached
         )
-    except LocalEntryNotFoundError as error:
-        raise GenHubError(
-            "GH503",
-            f"the weights made for this denoiser, '{hub_id}', are not in the local cache",
-            hint=f"to download them, write attention.checkpoint: {hub_id}",
-        ) from error
-    except (HfHubHTTPError, OSError) as error:
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        if cached:
+            raise LookupError(hub_id) from error
         raise GenHubError(
             "GH503",
             f"'{hub_id}' could not be fetched from the hub: {str(error).splitlines()[0]}",

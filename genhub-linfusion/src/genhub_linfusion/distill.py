@@ -108,10 +108,18 @@ def distill(run: Run, config: DistillConfig) -> None:
     accelerator = run.accelerator()
     with run.pipeline("baseline") as baseline:
         teacher_unet = copy.deepcopy(baseline.context.denoisers["unet"])
+    if teacher_unet.config.addition_embed_type == "text_time":
+        raise GenHubError(
+            "GH407",
+            "'distill' trains on one text encoder, and this model (Stable Diffusion XL) has two",
+            hint="use a Stable Diffusion 1.x or 2.x model",
+        )
     teacher_unet.eval().requires_grad_(False)
-    with run.pipeline() as student:
+    with ExitStack() as stack:
+        student = stack.enter_context(run.pipeline())
         pipeline, layers = student.pipeline, student.driver("linfusion").layers
-        student_unet = student.context.denoisers["unet"].eval().requires_grad_(False)
+        student_unet = student.context.denoisers["unet"]
+        stack.enter_context(_frozen(student_unet))
         parameters = [
             p for layer in layers.values() for p in layer.requires_grad_(True).parameters()
         ]
@@ -154,6 +162,20 @@ def distill(run: Run, config: DistillConfig) -> None:
         if accelerator.is_main_process:
             # Half precision is what the published checkpoints hold.
             weights.save(layers, run.folder / "linfusion", dtype=torch.float16)
+
+
+@contextmanager
+def _frozen(denoiser: nn.Module) -> Iterator[None]:
+    """Hold a denoiser in evaluation mode without gradients, and give it back as it was."""
+    training = denoiser.training
+    learned = {p: p.requires_grad for p in denoiser.parameters()}
+    denoiser.eval().requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter, learns in learned.items():
+            parameter.requires_grad_(learns)
+        denoiser.train(training)
 
 
 def _schedule(config: DistillConfig, step: int) -> float:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from genhub.api import (
     AttentionMixer,
@@ -41,13 +41,19 @@ class LinFusionConfig(PluginConfig):
         "hub id; null: start from the model's own projections, for training",
     )
     revision: str | None = Field(None, description="hub revision of the checkpoint")
-    projection_mid_dim: int | Literal["c/16"] | None = Field(
+    projection_mid_dim: Annotated[int, Field(ge=-1)] | Literal["c/16"] | None = Field(
         None,
-        ge=-1,
         description="hidden width of the query and key MLPs where checkpoint is null: null for the "
         "layer's width, -1 for no MLP",
     )
     eps: float = Field(1e-4, gt=0, description="added to the denominator; published weights: 1e-4")
+
+    @field_validator("projection_mid_dim")
+    @classmethod
+    def _has_a_width(cls, value: int | str | None) -> int | str | None:
+        if value == 0:
+            raise ValueError("0 is no width: write a positive one, -1 for no MLP, or null")
+        return value
 
 
 class LinFusion(AttentionMixer):
@@ -84,7 +90,9 @@ class LinFusion(AttentionMixer):
         from genhub_linfusion import checkpoints
 
         unet = ctx.denoisers["unet"]
-        self.checkpoint = checkpoints.find(self.config.checkpoint, self.config.revision, unet)
+        self.checkpoint = checkpoints.find(
+            self.config.checkpoint, self.config.revision, unet, offline=ctx.offline
+        )
         try:
             yield
         finally:
@@ -145,7 +153,7 @@ class LinFusion(AttentionMixer):
         if self.checkpoint is not None:
             return self.checkpoint.mid_dim(site.module_path)
         if self.config.projection_mid_dim == "c/16":
-            return site.channels // 16
+            return max(1, site.channels // 16)
         return self.config.projection_mid_dim
 
 

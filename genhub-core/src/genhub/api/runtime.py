@@ -135,6 +135,7 @@ class Context(Protocol):
     comm: Communicator
     clock: Clock
     shard: Shard | None
+    offline: bool  # never ask the hub, use its local cache only
 
     def generator(self, *key: int | str) -> Generator:
         """Give a CPU generator that is a function of (seed of the run, *key) alone."""

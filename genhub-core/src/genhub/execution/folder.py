@@ -51,8 +51,6 @@ class RunFolder:
         try:
             path = _fresh(parent, stem)
             (path / "artifacts").mkdir()
-            # Space that is given back when the disk is full, so that the manifest can say so.
-            (path / _RESERVE).write_bytes(b"\0" * _RESERVED_BYTES)
         except OSError as error:
             raise refused(parent / stem, error) from error
         folder = cls(path, {"genhub": SCHEMA, "name": name, "run": path.name}, redact)
@@ -71,6 +69,8 @@ class RunFolder:
 
     def _begin(self, now: datetime) -> None:
         try:
+            # Space that is given back when the disk is full, so that the manifest can say so.
+            (self.path / _RESERVE).write_bytes(b"\0" * _RESERVED_BYTES)
             self.note(status="running", started=_stamp(now), problems=[])
         except OSError as error:
             raise refused(self.path, error) from error

@@ -80,6 +80,7 @@ def locate(model: Any, registries: Registries) -> Source:
     """
     text = model.source
     if text.startswith("tiny:"):
+        _refuse_idle(model, "a model that ships with a package", "revision", "variant", "pipeline")
         return Source(text, model=registries.get("models").load(text.removeprefix("tiny:"))())
     folder = Path(text).expanduser()
     if folder.exists():
@@ -90,6 +91,7 @@ def locate(model: Any, registries: Registries) -> Source:
                 f"{folder.resolve()} is no diffusers pipeline: it is {what}",
                 hint="give the folder that save_pretrained() wrote",
             )
+        _refuse_idle(model, "a folder", "revision")
         return Source(text, folder=folder.resolve())
     # `models/mine` with a folder `models` is a slip of the pen, not a repository of the hub.
     if not _HUB_ID.fullmatch(text) or folder.parent.is_dir():
@@ -101,10 +103,27 @@ def locate(model: Any, registries: Registries) -> Source:
     return Source(text, hub_id=text, revision=model.revision)
 
 
+def _refuse_idle(model: Any, kind: str, *fields: str) -> None:
+    """Raise GH305 where a field is set that means nothing for this kind of source."""
+    for field in fields:
+        if getattr(model, field) != type(model).model_fields[field].default:
+            raise GenHubError(
+                "GH305",
+                f"model.{field} means nothing for {kind}, and model.source is '{model.source}'",
+                hint="remove it",
+            )
+
+
 def choose_device(devices: str) -> Any:
     """Give the torch device that `launch.devices` asks for; raises GH504 where it is absent."""
     import torch
 
+    if "," in devices:
+        raise GenHubError(
+            "GH406",
+            f"launch.devices is '{devices}', and this version runs on one device",
+            hint="name one",
+        )
     if devices == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if devices == "cpu":

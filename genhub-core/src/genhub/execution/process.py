@@ -168,12 +168,12 @@ class ProcessRun:
         Raises GH604 where latents are not finite, unless `output.allow_nan`.
         """
         active = self._entered()
+        sink = self.sink(request, active.attached.context.facts.modality)
         if self.config.compare and active.name not in self.summary.steps:
             self._warm_up(active, request)
         times = self.summary.steps.setdefault(active.name, StepTimes())
         watch = Watch(lambda end: self._told(end, request, times), not self.config.output.allow_nan)
         rewind = rewinder(request)
-        sink = self.sink(request, active.attached.context.facts.modality)
         wall, cpu = time.perf_counter(), time.process_time()
         self.phases.current = "steps"
         try:
@@ -302,6 +302,7 @@ class ProcessRun:
             seed=loaded.config.seed,
             kernels=loaded.config.kernels,
             registries=self._registries,
+            offline=loaded.config.model.offline,
         )
 
     def _try_others(self, name: str, model: LoadedModel) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +28,20 @@ class Progress:
             self._shown = _Bar() if sys.stderr.isatty() else _Lines()
         self._shown.move(step)
 
-    @hookimpl(trylast=True)
-    def genhub_finished(self, run: Any, error: BaseException | None) -> None:
-        """Tell problems and figures, and last where everything lies."""
+    @hookimpl(wrapper=True, tryfirst=True)
+    def genhub_finished(self, run: Any, error: BaseException | None) -> Generator[None, Any, Any]:
+        """Stop the bar, let all others finish, and tell last where everything lies.
+
+        A wrapper, so that it has the last word also where writing the report fails.
+        """
         if self._shown is not None:
             self._shown.end()
+        try:
+            return (yield)
+        finally:
+            self._tell(run, error)
+
+    def _tell(self, run: Any, error: BaseException | None) -> None:
         for problem in run.summary.problems:
             sys.stderr.write(f"warning: {problem}\n")
         sys.stderr.flush()

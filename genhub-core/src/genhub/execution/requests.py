@@ -136,6 +136,14 @@ class Caller:
                     "remove it",
                     mark(("input", field)),
                 )
+        for field in ("signals", "subject"):
+            if getattr(config.input, field) is not None and config.decoder is None:
+                yield Problem(
+                    "GH305",
+                    f"input.{field} is for a decoder, and this run has none",
+                    "remove it, or add 'decoder: {type: ...}'",
+                    mark(("input", field)),
+                )
         if "prompt" in self._takes and not config.input.prompts:
             yield Problem("GH304", "input.prompts is empty", "write at least one", mark(("input",)))
         if "image" in self._takes and not config.input.images and _required(self._takes["image"]):

@@ -127,7 +127,7 @@ def _files(target: Target, output: str | PathLike[str] | None, resolved: str) ->
 
 def _check(loaded: Loaded, pipeline: Any, registries: Registries) -> None:
     """Find what would end the run before anything is written."""
-    _check_captions(loaded, registries)
+    _check_metrics(loaded, registries)
     if "model" not in _task(loaded).cls.reads:
         return
     require_libraries()
@@ -143,15 +143,27 @@ def _check(loaded: Loaded, pipeline: Any, registries: Registries) -> None:
         )
 
 
-def _check_captions(loaded: Loaded, registries: Registries) -> None:
-    """Raise GH305 where a metric judges captions and a prompt is none of the shapes world."""
-    metrics = registries.get("metrics")
-    judging = [name for name in loaded.config.metrics if "captions" in metrics.load(name).needs]
-    if not judging:
-        return
+def _check_metrics(loaded: Loaded, registries: Registries) -> None:
+    """Raise GH409 or GH305 where a metric would have nothing to compare with, or to judge."""
+    needs = {name: registries.get("metrics").load(name).needs for name in loaded.config.metrics}
+    for index, (name, wanted) in enumerate(needs.items()):
+        if "baseline" in wanted and "baseline" not in loaded.config.compare:
+            raise GenHubError(
+                "GH409",
+                f"the metric '{name}' compares with the baseline, which this run does not make",
+                hint="add 'compare: [baseline]', or take the metric out",
+                mark=loaded.mark(("metrics", index)),
+            )
+    judging = [name for name, wanted in needs.items() if "captions" in wanted]
+    if judging:
+        for variant in ("main", *loaded.config.compare):
+            _check_captions(loaded, variant, judging)
+
+
+def _check_captions(loaded: Loaded, variant: str, judging: list[str]) -> None:
     from genhub.shapes import scenes
 
-    for sample in samples_of(loaded.config):
+    for sample in samples_of(loaded.variant(variant).config):
         try:
             scenes.parse(sample.prompt or "")
         except ValueError as error:

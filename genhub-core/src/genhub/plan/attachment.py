@@ -195,6 +195,7 @@ def attach(
     modality: str = "auto",
     comm: Communicator | None = None,
     registries: Registries | None = None,
+    offline: bool = False,
 ) -> Attached:
     """Attach drivers to a pipeline, or to a bare denoiser, at once.
 
@@ -213,7 +214,15 @@ def attach(
     )
     world = 1 if comm is None else comm.world
     plan = plan_parts(parts, facts, pipeline, world=world)
-    return install(plan, pipeline, comm=comm, seed=seed, kernels=kernels, registries=registries)
+    return install(
+        plan,
+        pipeline,
+        comm=comm,
+        seed=seed,
+        kernels=kernels,
+        registries=registries,
+        offline=offline,
+    )
 
 
 def install(
@@ -224,6 +233,7 @@ def install(
     seed: int = 0,
     kernels: Mapping[str, str] | None = None,
     registries: Registries | None = None,
+    offline: bool = False,
 ) -> Attached:
     """Carry a plan out on this rank: mixers, attention backend, parallelism, then verification.
 
@@ -234,7 +244,7 @@ def install(
     comm = comm or SoloComm(next(next(iter(denoisers.values())).parameters()).device)
     chooser = Kernels(kernels or {}, (registries or default()).get("kernels"))
     shard = plan.shard(comm.rank)
-    context = Context(pipeline, denoisers, plan.facts, comm, Clock(), shard, seed, chooser)
+    context = Context(pipeline, denoisers, plan.facts, comm, Clock(), shard, seed, chooser, offline)
     with ExitStack() as stack:
         ticker = _start_clock(plan, context, stack)
         built = {claim.label: _build(claim.part, claim.sites, context, stack)

@@ -32,6 +32,7 @@ class Context:
     shard: Shard | None
     seed: int
     kernels: Kernels
+    offline: bool = False
 
     def generator(self, *key: int | str) -> torch.Generator:
         """Give a CPU generator that is a function of (seed of the run, *key) alone."""
