@@ -8,12 +8,26 @@ from pathlib import Path
 import pytest
 
 from genhub.api import Range, Where
-from genhub.config import Prompt, load
+from genhub.config import Prompt, load, to_yaml
 from genhub.errors import GenHubError
 from genhub.registry import Registries
 from toys import ToySite
 
 Write = Callable[..., Path]
+
+
+def test_paths_are_relative_to_the_file_they_stand_in(tmp_path, monkeypatch) -> None:
+    (tmp_path / "configs" / "mine").mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    file = tmp_path / "configs" / "run.yaml"
+    file.write_text("genhub: 1\nmodel: {source: mine}\ninput: {images: [mine, not-there]}\n")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    config = load(file).config
+    there = str(tmp_path / "configs" / "mine")
+    assert config.model.source == there
+    assert config.input.images == [there, "not-there"]
+    assert there in to_yaml(config)
+    assert load(file, set=["model.source=owner/name"]).config.model.source == "owner/name"
 
 
 def test_the_shortest_config_is_complete(write: Write, registries: Registries) -> None:

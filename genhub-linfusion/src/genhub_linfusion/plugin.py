@@ -39,6 +39,7 @@ class LinFusionConfig(PluginConfig):
         "auto",
         description="auto: the shipped or cached weights made for this architecture; a folder or "
         "hub id; null: start from the model's own projections, for training",
+        json_schema_extra={"format": "path"},
     )
     revision: str | None = Field(None, description="hub revision of the checkpoint")
     projection_mid_dim: Annotated[int, Field(ge=-1)] | Literal["c/16"] | None = Field(
@@ -161,7 +162,9 @@ class DistillConfig(PluginConfig):
     """Block `task: {type: distill}`."""
 
     data: str = Field(
-        "shapes", description="shapes (procedural), or a folder of pictures with captions (a.txt)"
+        "shapes",
+        description="shapes (procedural), or a folder of pictures with captions (a.txt)",
+        json_schema_extra={"format": "path"},
     )
     resolution: int | None = Field(None, ge=8, description="pixels; default: the model's own")
     steps: int = Field(100_000, ge=1, description="optimiser steps")

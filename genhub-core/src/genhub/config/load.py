@@ -23,6 +23,7 @@ from genhub.config.messages import explain, of_wrong_type, place
 from genhub.config.model import RunConfig
 from genhub.config.names import Used, drivers_of
 from genhub.config.overrides import apply, overrides, within
+from genhub.config.paths import anchored
 from genhub.config.references import retyped
 from genhub.config.resolved import as_written
 from genhub.config.tree import Loc, Node, find, from_python, plain, planted
@@ -122,6 +123,8 @@ def _validated(root: Node, registries: Registries) -> tuple[_Validated | None, l
     """Validate in two passes: names of drivers first, then values by their Config classes."""
     problems: list[Problem] = []
     named = drivers_of(root, registries, problems)
+    drivers = [(used.loc, used.cls.Config) for used in named.used]  # type: ignore[attr-defined]
+    named = replace(named, root=anchored(named.root, drivers))
     check_names(named.root, registries, problems)
     check_blocks(named, problems)
     try:

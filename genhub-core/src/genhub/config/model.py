@@ -25,6 +25,7 @@ class Model(Block):
         "tiny:shapes",
         min_length=1,
         description="tiny:NAME for a model that ships with a package, a folder, or a hub id",
+        json_schema_extra={"format": "path"},
     )
     revision: str | None = Field(None, description="hub revision; 40 hex digits are reproducible")
     pipeline: str = Field("auto", description="diffusers class name, or auto")
@@ -59,7 +60,11 @@ class Input(Block):
         default_factory=list, description="list of prompts, or a .txt file with one per line"
     )
     negative: str | None = Field(None, description="what the pictures shall not show")
-    images: list[str] = Field(default_factory=list, description="picture files to start from")
+    images: list[str] = Field(
+        default_factory=list,
+        description="picture files to start from",
+        json_schema_extra={"format": "path"},
+    )
     signals: str | dict[str, Any] | None = Field(None, description="signals for a decoder")
     subject: str | None = Field(None, description="whose signals they are")
 
