@@ -1,0 +1,36 @@
+"""Checks that an author's plugin inherits: one pytest class per kind.
+
+    class TestMine(genhub.testing.AttentionMixerTests):
+        plugin = "mine"
+        configs = [{}, {"rank": 8}]
+
+`genhub check mine` runs the same classes from the command line. Importing this package imports
+neither pytest nor torch; a class imports pytest, and torch comes with the checks that need it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from genhub.testing.mixers import AttentionMixerTests
+    from genhub.testing.plugins import EntryTests, PluginTests
+
+__all__ = [
+    "AttentionMixerTests",
+    "EntryTests",
+    "PluginTests",
+]
+
+_HOMES = {
+    "AttentionMixerTests": "mixers",
+    "EntryTests": "plugins",
+    "PluginTests": "plugins",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"genhub.testing.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'genhub.testing' has no attribute '{name}'")

@@ -1,0 +1,355 @@
+"""What holds for every attention mixer, tried on tiny models of every family of denoisers."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+
+from genhub.api import GenHubError
+from genhub.testing.guards import dice, reseed, watching
+from genhub.testing.plugins import PluginTests, complain, one_line
+
+if TYPE_CHECKING:
+    from genhub.testing.families import TinyPipeline
+
+__all__ = ["AttentionMixerTests"]
+
+Settings = Mapping[str, Any]
+
+
+class AttentionMixerTests(PluginTests):
+    """Checks of an attention mixer.
+
+    A mixer is tried with each of `configs` on every family that it serves. `rounding` bounds the
+    difference between a batch and its rows, relative to the largest value; `precision` bounds
+    what bf16 may cost, as a multiple of what it costs the same model without the mixer.
+    """
+
+    kind: ClassVar[str] = "attention_mixers"
+    rounding: ClassVar[float] = 1e-4
+    precision: ClassVar[float] = 4.0
+
+    def test_accepts_answers_for_every_family(self) -> None:
+        """`accepts` gives None or a reason for any site of any family, and never raises."""
+        from genhub.plan.observe import twin_of
+        from genhub.testing.families import FAMILIES, facts, pipeline
+
+        for settings, config in self.valid():
+            driver = self.driver_class()(config)
+            for family in FAMILIES:
+                twin = twin_of(pipeline(family).denoiser)
+                for site in facts(family).sites:
+                    try:
+                        answer = driver.accepts(site, twin.get_submodule(site.module_path))
+                    except Exception as error:
+                        complain(
+                            f"accepts() raised {one_line(error)} for {site.path} of {family} "
+                            f"({_shown(settings)}): give the reason why the site is not served"
+                        )
+                    if answer is not None and not (isinstance(answer, str) and answer.strip()):
+                        complain(
+                            f"accepts() gave {answer!r} for {site.path} of {family}: "
+                            "give None for yes, or the reason why not as text"
+                        )
+
+    def test_attaches_to_a_model(self) -> None:
+        """Each config attaches to at least one family, and refuses others in words."""
+        for settings, config in self.valid():
+            tried = self._tried(settings, config)
+            for family, error in tried.items():
+                if error is not None and _is_fault(error):
+                    complain(
+                        f"attaching to {family} ({_shown(settings)}) failed: "
+                        f"{one_line(error)}: refuse in accepts(), or raise GenHubError"
+                    )
+            if all(tried.values()) and not any(_in_accepts(e) for e in tried.values()):
+                reasons = {one_line(error) for error in tried.values() if error is not None}
+                complain(
+                    f"{_shown(settings)} attaches to none of {', '.join(tried)}: "
+                    f"{'; '.join(sorted(reasons))}: give configs that need no trained weights"
+                )
+
+    def test_detach_restores_the_pipeline(self) -> None:
+        """After detach every object is the one from before, and outputs are equal bit by bit."""
+        import torch
+
+        for settings, family in self._homes():
+            pipeline = _pipeline(family)
+            before, objects = pipeline(), _objects(pipeline.denoiser)
+            values = copy.deepcopy(pipeline.denoiser.state_dict())
+            with self._attached(settings, family, pipeline):
+                pipeline()
+            for path, kept in _objects(pipeline.denoiser).items():
+                if path not in objects or objects[path] is not kept:
+                    complain(f"{family}: after detach {path} is another object than before")
+            for name, tensor in pipeline.denoiser.state_dict().items():
+                if not torch.equal(values[name], tensor):
+                    complain(f"{family}: after detach {name} has other values than before")
+            if not torch.equal(pipeline(), before):
+                complain(
+                    f"{family}: after detach the pipeline gives other values than before: "
+                    "build() must leave `attn` unchanged, and prepare() must undo what it does"
+                )
+
+    def test_attachments_share_no_state(self) -> None:
+        """Two attachments that take turns give what each gives alone."""
+        import torch
+
+        for settings, family in self._homes():
+            alone = []
+            for seed in (1, 2):
+                with self._attached(settings, family) as pipeline:
+                    alone.append(list(pipeline.stepwise((seed,), 3)))
+            with (
+                self._attached(settings, family) as one,
+                self._attached(settings, family) as other,
+            ):
+                turns = zip(one.stepwise((1,), 3), other.stepwise((2,), 3), strict=True)
+                both = list(zip(*turns, strict=True))
+            for mine, together in zip(alone, both, strict=True):
+                if not all(torch.equal(a, b) for a, b in zip(mine, together, strict=True)):
+                    complain(
+                        f"{family}: an attachment gives other values while another one runs: "
+                        "keep state in what build() returns or in self, not in a module or class"
+                    )
+
+    def test_rows_of_a_batch_do_not_mix(self) -> None:
+        """A batch of two gives what its samples give one by one."""
+        import torch
+
+        for settings, family in self._homes():
+            with self._attached(settings, family) as pipeline:
+                together = pipeline((1, 2), 1)
+                single = torch.cat([pipeline((1,), 1), pipeline((2,), 1)])
+            gap = _gap(together, single)
+            if not gap <= self.rounding:
+                complain(
+                    f"{family}: a batch differs from its rows by {gap:.1e}, above "
+                    f"rounding = {self.rounding:.0e}: a sample must not see its neighbours"
+                )
+
+    def test_half_precision_stays_near_full(self) -> None:
+        """bf16 costs about as much accuracy as it costs the model without the mixer."""
+        import torch
+
+        for settings, family in self._homes():
+            pipelines = {kind: _pipeline(family) for kind in ("fp32", "bf16")}
+            pipelines["bf16"].denoiser.to(torch.bfloat16)
+            plain = {kind: pipe(steps=1) for kind, pipe in pipelines.items()}
+            mixed = {}
+            for kind, pipe in pipelines.items():
+                with self._attached(settings, family, pipe):
+                    mixed[kind] = pipe(steps=1)
+            cost, usual = _gap(mixed["bf16"], mixed["fp32"]), _gap(plain["bf16"], plain["fp32"])
+            if not cost <= self.precision * usual + 0.02:
+                complain(
+                    f"{family}: bf16 differs from fp32 by {cost:.1e}, {usual:.1e} without the "
+                    "mixer: compute sums and exponentials in float32"
+                )
+
+    def test_reset_makes_generations_equal(self) -> None:
+        """A second generation starts from nothing: `reset` forgets the first."""
+        import torch
+
+        for settings, family in self._homes():
+            with self._attached(settings, family) as pipeline:
+                first, second = pipeline(), pipeline()
+            if not torch.equal(first, second):
+                complain(
+                    f"{family}: a second generation from the same seed differs: "
+                    "forget in reset() whatever is kept between calls"
+                )
+
+    def test_global_dice_stay_put(self) -> None:
+        """Attaching and generating leave the shared random generators as they were."""
+        for settings, family in self._homes():
+            before = dice()
+            with self._attached(settings, family, seed_dice=False) as pipeline:
+                pipeline()
+            moved = [name for name, state in dice().items() if before.get(name, state) != state]
+            if moved:
+                complain(
+                    f"{family}: the global generator of {', '.join(moved)} was used: "
+                    "draw from ctx.generator(...)"
+                )
+
+    def test_network_is_left_alone(self, tmp_path: Path) -> None:
+        """No address is looked up or connected to."""
+        for settings, family in self._homes():
+            with watching(tmp_path) as deeds:
+                self._live(settings, family, tmp_path)
+            if deeds.calls:
+                complain(f"{family}: it asked the network for {deeds.calls[0]}: nothing may")
+
+    def test_files_are_written_where_told(self, tmp_path: Path) -> None:
+        """Nothing is written but what `save` writes, into the folder that it is given."""
+        for settings, family in self._homes():
+            with watching(tmp_path) as deeds:
+                self._live(settings, family, tmp_path)
+            if deeds.writes:
+                complain(
+                    f"{family}: {deeds.writes[0]} was written: "
+                    "write in save(built, folder) only, and into that folder"
+                )
+
+    def test_attached_model_can_be_copied(self) -> None:
+        """A deep copy of the denoiser runs, and the original does not notice."""
+        import torch
+
+        for settings, family in self._homes():
+            with self._attached(settings, family) as pipeline:
+                before = pipeline()
+                try:
+                    twin = _pipeline(family)
+                    name = next(iter(vars(twin)))
+                    setattr(twin, name, copy.deepcopy(pipeline.denoiser))
+                    twin((2,), 1)
+                except Exception as error:
+                    complain(f"{family}: a deep copy cannot be made or run: {one_line(error)}")
+                reseed()
+                if not torch.equal(pipeline(), before):
+                    complain(f"{family}: running a deep copy changes what the original gives")
+
+    def test_plans_are_equal_everywhere(self) -> None:
+        """Every rank plans alike: a second plan has the same digest, and its data pickle."""
+        for settings, family in self._homes():
+            one, other = (self._plan(settings, _pipeline(family), family) for _ in range(2))
+            if one.digest != other.digest:
+                complain(f"{family}: a second plan differs: accepts() must not remember or draw")
+            taken = [(claim.label, claim.sites) for claim in one.claims]
+            if pickle.loads(pickle.dumps(taken)) != taken:
+                complain(f"{family}: the plan's sites come back from pickle as others")
+
+    def test_report_names_its_sites(self) -> None:
+        """`report` gives a row per site, with its path."""
+        for settings, family in self._homes():
+            pipeline = _pipeline(family)
+            with self._attached(settings, family, pipeline, hand=True) as attached:
+                (claim,) = attached.plan.claims
+                rows = claim.part.driver.report(attached._built[claim.label])
+                paths = [row.get("path") for row in rows]
+            if set(paths) - {site.path for site in claim.sites} or len(set(paths)) < len(paths):
+                complain(f"{family}: report() gives rows for {paths}: one per site, with its path")
+
+    def use(self, config: Any) -> None:
+        """Attach it, too, wherever the valid configs attach."""
+        super().use(config)
+        settings = config.model_dump(mode="json")
+        for family in dict.fromkeys(family for _, family in self._homes(told=False)):
+            with self._attached(settings, family):
+                pass
+
+    def _homes(self, told: bool = True) -> list[tuple[dict[str, Any], str]]:
+        """Give each config with each family that it attaches to; skip where there is none."""
+        found = [
+            (settings, family)
+            for settings, config in self.valid()
+            for family, error in self._tried(settings, config).items()
+            if error is None
+        ]
+        if told and not found:
+            pytest.skip("it attaches to no model: see test_attaches_to_a_model")
+        return found
+
+    @classmethod
+    def _tried(cls, settings: Settings, config: Any) -> dict[str, BaseException | None]:
+        """Attach a config to every family once, and remember how that ended."""
+        from genhub.testing.families import FAMILIES
+
+        known = vars(cls).get("_trials")
+        if known is None:
+            known = cls._trials = {}  # type: ignore[attr-defined]
+        key = repr(config)
+        if key not in known:
+            known[key] = {family: cls._try(settings, family) for family in FAMILIES}
+        return known[key]
+
+    @classmethod
+    def _try(cls, settings: Settings, family: str) -> BaseException | None:
+        try:
+            with cls._attached(settings, family) as pipeline:
+                pipeline(steps=1)
+        except Exception as error:
+            return error
+        return None
+
+    @classmethod
+    def _plan(cls, settings: Settings, pipeline: TinyPipeline, family: str) -> Any:
+        from genhub.plan.parts import parts_from_blocks
+        from genhub.plan.plan import plan_parts
+        from genhub.testing.families import facts
+
+        block = {"type": cls.entry().qualified, **settings}
+        parts = parts_from_blocks([block], None, cls.registries())
+        return plan_parts(parts, facts(family), pipeline)
+
+    @classmethod
+    @contextmanager
+    def _attached(
+        cls,
+        settings: Settings,
+        family: str,
+        pipeline: TinyPipeline | None = None,
+        *,
+        hand: bool = False,
+        seed_dice: bool = True,
+    ) -> Iterator[Any]:
+        """Attach to a pipeline of the family and give the pipeline, or what attached it."""
+        from genhub.plan.attachment import install
+
+        pipeline = pipeline or _pipeline(family)
+        if seed_dice:
+            reseed()
+        plan = cls._plan(settings, pipeline, family)
+        with install(plan, pipeline, registries=cls.registries(), offline=True) as attached:
+            yield attached if hand else pipeline
+
+    def _live(self, settings: Settings, family: str, folder: Path) -> None:
+        """Do all that a run does with a mixer: attach, generate, save, detach."""
+        pipeline = _pipeline(family)
+        with self._attached(settings, family, pipeline, hand=True) as attached:
+            pipeline()
+            attached.report()
+            attached.save(folder)
+
+
+def _pipeline(family: str) -> TinyPipeline:
+    from genhub.testing.families import pipeline
+
+    return pipeline(family)
+
+
+def _objects(denoiser: Any) -> dict[str, Any]:
+    """Name what a detach must put back: modules, processors, hooks, parameters, buffers."""
+    found: dict[str, Any] = dict(denoiser.named_modules())
+    for path, module in denoiser.named_modules():
+        if hasattr(module, "processor"):
+            found[f"{path}.processor"] = module.processor
+        hooks = {**module._forward_hooks, **module._forward_pre_hooks}
+        found |= {f"hook {key} of {path}": hook for key, hook in hooks.items()}
+    found |= {name: tensor for name, tensor in denoiser.named_parameters()}
+    return found | dict(denoiser.named_buffers())
+
+
+def _gap(one: Any, other: Any) -> float:
+    one, other = one.double(), other.double()
+    return float((one - other).abs().max() / other.abs().max())
+
+
+def _is_fault(error: BaseException) -> bool:
+    fault = not isinstance(error, GenHubError) or error.code == "GH606"
+    return fault and not _in_accepts(error)
+
+
+def _in_accepts(error: BaseException | None) -> bool:
+    return isinstance(error, GenHubError) and "accepts()" in error.problems[0].message
+
+
+def _shown(settings: Settings) -> str:
+    return f"config {dict(settings)}"

@@ -1,0 +1,109 @@
+"""Run the checks of one plugin and collect how each ended; what `genhub check` shows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from importlib.util import find_spec
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
+from typing import Any, Literal
+
+from genhub.errors import GenHubError
+
+__all__ = ["CLASSES", "Outcome", "check"]
+
+# The class of genhub.testing that checks plugins of a kind.
+CLASSES: Mapping[str, str] = MappingProxyType(
+    {
+        "attention_mixers": "AttentionMixerTests",
+    }
+)
+
+_TEST = """\
+import genhub.testing
+
+
+class TestPlugin(genhub.testing.{base}):
+    plugin = {name!r}
+    configs = {configs!r}
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one check ended; `message` is one sentence: what is wrong, or why it was skipped."""
+
+    check: str
+    status: Literal["ok", "failed", "skipped"]
+    message: str = ""
+
+
+def check(
+    kind: str, name: str, configs: Sequence[Mapping[str, Any]] = (), base: str = ""
+) -> list[Outcome]:
+    """Check one installed plugin as a test class in its own package would.
+
+    Raises GH505 where pytest is not installed.
+    """
+    if not find_spec("pytest"):
+        raise GenHubError(
+            "GH505",
+            "checking plugins needs pytest, which is not installed",
+            hint='pip install "genhub-core[testing]"',
+        )
+    import pytest
+
+    collector = _Collector()
+    with TemporaryDirectory(prefix="genhub-check-") as folder:
+        file = Path(folder, "test_plugin.py")
+        listed = [dict(each) for each in configs]
+        file.write_text(_TEST.format(base=base or CLASSES[kind], name=name, configs=listed))
+        options = ["--import-mode=importlib", "--rootdir", folder, "-c", os.devnull]
+        options += ["-p", "no:cacheprovider", "-p", "no:terminal", "-W", "ignore"]
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+            pytest.main([*options, str(file)], plugins=[collector])
+    if collector.trouble is not None:
+        raise collector.trouble
+    return collector.outcomes
+
+
+class _Collector:
+    """A pytest plugin that notes how each check ends."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self.trouble: BaseException | None = None
+
+    def pytest_collectreport(self, report: Any) -> None:
+        """Keep what stops the checks from being found."""
+        if report.failed:
+            self.trouble = RuntimeError(str(report.longrepr))
+
+    def pytest_runtest_makereport(self, item: Any, call: Any) -> None:
+        """Note a check that ran, or whose preparation failed."""
+        import pytest
+
+        if call.when == "teardown" or (call.when == "setup" and call.excinfo is None):
+            return
+        name = item.name.removeprefix("test_").replace("_", " ")
+        if call.excinfo is None:
+            self.outcomes.append(Outcome(name, "ok"))
+        elif call.excinfo.errisinstance(pytest.skip.Exception):
+            self.outcomes.append(Outcome(name, "skipped", _sentence(call.excinfo.value)))
+        else:
+            self.outcomes.append(Outcome(name, "failed", _sentence(call.excinfo.value)))
+
+
+def _sentence(error: BaseException) -> str:
+    import pytest
+
+    if isinstance(error, GenHubError):
+        return error.problems[0].message
+    told = isinstance(error, pytest.fail.Exception | pytest.skip.Exception)
+    text = " ".join(str(error).split())
+    return text if told else f"{type(error).__name__}: {text}"
