@@ -21,6 +21,7 @@ COMMANDS = {
     "validate": "check files without loading a model",
     "plan": "show what would be attached where, and run nothing",
     "plugins": "list what the installed packages offer",
+    "new": "write the package of a new plugin, ready to run",
     "check": "check that a plugin keeps to the rules of its kind",
     "schema": "print the JSON Schema of the files, for editors",
     "show": "tell how a run or a picture was made",

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from genhub.testing.families import pipeline as tiny_pipeline
     from genhub.testing.mixers import AttentionMixerTests
     from genhub.testing.plugins import EntryTests, PluginTests
 
@@ -21,6 +22,7 @@ __all__ = [
     "AttentionMixerTests",
     "EntryTests",
     "PluginTests",
+    "tiny_pipeline",
 ]
 
 _HOMES = {
@@ -31,6 +33,10 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "tiny_pipeline":
+        from genhub.testing.families import pipeline
+
+        return pipeline
     if name in _HOMES:
         return getattr(import_module(f"genhub.testing.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'genhub.testing' has no attribute '{name}'")

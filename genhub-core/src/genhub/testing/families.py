@@ -20,6 +20,7 @@ from diffusers import (
     UNetSpatioTemporalConditionModel,
 )
 from torch import Tensor
+from torch.nn import Parameter
 
 from genhub.api import Facts
 from genhub.plan.facts import denoisers_of, facts_of
@@ -215,7 +216,7 @@ class TinyPipeline:
 
 def pipeline(name: str) -> TinyPipeline:
     """Give a pipeline of a family; nobody else holds it."""
-    return copy.deepcopy(_made(name))
+    return TinyPipeline(_replica(_made(name).denoiser))
 
 
 @lru_cache(maxsize=len(FAMILIES))
@@ -227,6 +228,21 @@ def facts(name: str) -> Facts:
 @lru_cache(maxsize=len(FAMILIES))
 def _made(name: str) -> TinyPipeline:
     return TinyPipeline(FAMILIES[name]())
+
+
+def _replica(module: Any) -> Any:
+    """Copy a denoiser as deep as its tensors and processors; `deepcopy` takes 20 times as long."""
+    twin = copy.copy(module)
+    vars(twin).update({k: copy.copy(v) for k, v in vars(module).items() if isinstance(v, dict)})
+    for name, inner in module._modules.items():
+        twin._modules[name] = None if inner is None else _replica(inner)
+    for name, tensor in module._parameters.items():
+        twin._parameters[name] = None if tensor is None else Parameter(tensor.detach().clone())
+    for name, tensor in module._buffers.items():
+        twin._buffers[name] = None if tensor is None else tensor.clone()
+    if "processor" in vars(module):
+        twin.processor = copy.copy(module.processor)
+    return twin
 
 
 def _behind(x: Tensor, start: Tensor) -> Tensor:
