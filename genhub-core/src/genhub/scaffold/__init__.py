@@ -102,9 +102,7 @@ def _check_name(kind: str, name: str) -> None:
             hint=f"use '{slug}'" if _SLUG.fullmatch(slug) and len(slug) > 1 else "",
         )
     if iskeyword(name) or iskeyword(name.capitalize()):
-        raise GenHubError(
-            "GH305", f"'{name}' is a word of Python itself", hint=f"use 'my-{name}'"
-        )
+        raise GenHubError("GH305", f"'{name}' is a word of Python itself", hint=f"use 'my-{name}'")
     holder = package_of(kind, name)
     try:
         holder = default().get(kind).find(name).dist

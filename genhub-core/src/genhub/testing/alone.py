@@ -13,8 +13,8 @@ from functools import reduce
 from importlib import import_module
 from typing import Any
 
-import genhub.api  # noqa: F401
-import genhub.registry  # noqa: F401
+import genhub.api
+import genhub.registry
 
 HEAVY = (
     *("torch", "numpy", "diffusers", "transformers", "accelerate", "tensorflow", "jax"),

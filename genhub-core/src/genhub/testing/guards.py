@@ -29,7 +29,7 @@ class Deeds:
 
     def note(self, event: str, args: tuple[Any, ...]) -> None:
         """Take down one audit event of the interpreter; asking for the network is refused."""
-        if event == "open" and _writes(args) or event in _CHANGES:
+        if (event == "open" and _writes(args)) or event in _CHANGES:
             path = args[0]
             if isinstance(path, str | bytes | os.PathLike):
                 self._written(os.path.realpath(os.fsdecode(path)))
@@ -48,8 +48,8 @@ class Deeds:
 def watching(*folders: Path) -> Iterator[Deeds]:
     """Record writes outside `folders` and caches, and refuse the network, while the block runs."""
     caches = [os.environ.get(name) for name in ("XDG_CACHE_HOME", "HF_HOME", "TORCH_HOME")]
-    allowed = [*folders, Path.home() / ".cache", os.devnull, *(c for c in caches if c)]
-    deeds = Deeds(tuple(os.path.realpath(path) for path in allowed))
+    allowed = [*map(str, folders), str(Path.home() / ".cache"), os.devnull, *filter(None, caches)]
+    deeds = Deeds(tuple(map(os.path.realpath, allowed)))
     if not _installed:
         sys.addaudithook(_audit)  # cannot be taken away again, so there is one
         _installed.append(True)
@@ -84,7 +84,7 @@ def reseed() -> None:
     import torch
 
     random.seed(0)
-    np.random.seed(0)  # noqa: NPY002
+    np.random.seed(0)
     torch.manual_seed(0)
 
 

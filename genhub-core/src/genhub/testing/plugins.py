@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar, NoReturn
 
 import pytest
@@ -20,13 +21,14 @@ from genhub.registry import Entry, Registries
 __all__ = ["EntryTests", "PluginTests", "complain", "one_line"]
 
 MOST_MODULES = 400  # what a light module may bring in; torch alone brings over a thousand
+_ALONE = (sys.executable, "-m", "genhub.testing.alone")
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "const")
 _STRANGE: tuple[Any, ...] = (None, "nonsense", "", -1, 0, 3, 1.5, True, [], {}, ["a"], {"a": 1})
 
 
 def complain(message: str) -> NoReturn:
     """Fail a check with one sentence, without a traceback."""
-    pytest.fail(message, pytrace=False)
+    raise pytest.fail.Exception(message, pytrace=False)
 
 
 def one_line(error: BaseException) -> str:
@@ -43,11 +45,10 @@ class EntryTests:
     configs: ClassVar[Sequence[Mapping[str, Any]]] = ()
 
     @classmethod
+    @cache
     def registries(cls) -> Registries:
         """Give what is installed, read once per class."""
-        if "_registries" not in vars(cls):
-            cls._registries = Registries()  # type: ignore[attr-defined]
-        return cls._registries  # type: ignore[attr-defined]
+        return Registries()
 
     @classmethod
     def entry(cls) -> Entry:
@@ -67,22 +68,21 @@ class EntryTests:
         return [dict(each) for each in cls.configs]
 
     @classmethod
+    @cache
     def alone(cls) -> dict[str, Any]:
         """Tell what the module does in a fresh interpreter, asked once per class."""
-        if "_alone" not in vars(cls):
-            settings = json.dumps(cls.settings())
-            done = subprocess.run(
-                [sys.executable, "-m", "genhub.testing.alone", cls.entry().value, settings],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-                capture_output=True,
-                text=True,
-                timeout=120,
-                check=False,
-            )
-            if done.returncode:
-                complain(f"importing {cls.entry().value} failed: {done.stderr.splitlines()[-1]}")
-            cls._alone = json.loads(done.stdout.splitlines()[-1])  # type: ignore[attr-defined]
-        return cls._alone  # type: ignore[attr-defined]
+        done = subprocess.run(
+            [*_ALONE, cls.entry().value, json.dumps(cls.settings())],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        if done.returncode:
+            complain(f"importing {cls.entry().value} failed: {done.stderr.splitlines()[-1]}")
+        said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return said
 
     def test_import_is_light(self) -> None:
         """The module of the entry point imports nothing heavy: `genhub plugins` stays quick."""
@@ -123,15 +123,15 @@ class PluginTests(EntryTests):
     @classmethod
     def settings(cls) -> list[dict[str, Any]]:
         """Give the blocks to try."""
-        extra = cls.config_class().model_config.get("json_schema_extra")
+        extra: Any = cls.config_class().model_config.get("json_schema_extra")
         examples = extra.get("examples") if isinstance(extra, dict) else None
-        chosen = cls.configs or examples or ({},)
-        return [dict(each) for each in chosen]  # type: ignore[call-overload, union-attr]
+        return [dict(each) for each in cls.configs or examples or ({},)]
 
     @classmethod
     def config_class(cls) -> type[PluginConfig]:
         """Give the driver's Config."""
-        return cls.driver_class().Config
+        found: type[PluginConfig] = cls.driver_class().Config
+        return found
 
     @classmethod
     def config(cls, settings: Mapping[str, Any]) -> Any:
