@@ -24,10 +24,11 @@ from torch.nn import Parameter
 
 from genhub.api import Facts
 from genhub.plan.facts import denoisers_of, facts_of
+from genhub.plan.observe import twin_of
 from genhub.plan.probe import family_of
 from genhub.plan.size import Asked, fit
 
-__all__ = ["FAMILIES", "TinyPipeline", "facts", "pipeline", "seeded"]
+__all__ = ["FAMILIES", "TinyPipeline", "facts", "pipeline", "seeded", "twin"]
 
 _UNET = {
     "sample_size": 8,
@@ -226,23 +227,29 @@ def facts(name: str) -> Facts:
 
 
 @lru_cache(maxsize=len(FAMILIES))
+def twin(name: str) -> Any:
+    """Give a family's denoiser on meta, as `accepts` may meet it."""
+    return twin_of(_made(name).denoiser)
+
+
+@lru_cache(maxsize=len(FAMILIES))
 def _made(name: str) -> TinyPipeline:
     return TinyPipeline(FAMILIES[name]())
 
 
 def _replica(module: Any) -> Any:
     """Copy a denoiser as deep as its tensors and processors; `deepcopy` takes 20 times as long."""
-    twin = copy.copy(module)
-    vars(twin).update({k: copy.copy(v) for k, v in vars(module).items() if isinstance(v, dict)})
+    made = copy.copy(module)
+    vars(made).update({k: copy.copy(v) for k, v in vars(module).items() if isinstance(v, dict)})
     for name, inner in module._modules.items():
-        twin._modules[name] = None if inner is None else _replica(inner)
+        made._modules[name] = None if inner is None else _replica(inner)
     for name, tensor in module._parameters.items():
-        twin._parameters[name] = None if tensor is None else Parameter(tensor.detach().clone())
+        made._parameters[name] = None if tensor is None else Parameter(tensor.detach().clone())
     for name, tensor in module._buffers.items():
-        twin._buffers[name] = None if tensor is None else tensor.clone()
+        made._buffers[name] = None if tensor is None else tensor.clone()
     if "processor" in vars(module):
-        twin.processor = copy.copy(module.processor)
-    return twin
+        made.processor = copy.copy(module.processor)
+    return made
 
 
 def _behind(x: Tensor, start: Tensor) -> Tensor:

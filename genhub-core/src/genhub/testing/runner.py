@@ -60,7 +60,7 @@ def check(
 
     collector = _Collector()
     with TemporaryDirectory(prefix="genhub-check-") as folder:
-        file = Path(folder, "test_plugin.py")
+        file = Path(folder, f"{Path(folder).name}.py")  # no other module has this name
         listed = [dict(each) for each in configs]
         file.write_text(_TEST.format(base=base or CLASSES[kind], name=name, configs=listed))
         options = ["--import-mode=importlib", "--rootdir", folder, "-c", os.devnull]
