@@ -14,12 +14,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from genhub.testing.communicators import CommunicatorTests
     from genhub.testing.families import pipeline as tiny_pipeline
     from genhub.testing.mixers import AttentionMixerTests
     from genhub.testing.plugins import EntryTests, PluginTests
 
 __all__ = [
     "AttentionMixerTests",
+    "CommunicatorTests",
     "EntryTests",
     "PluginTests",
     "tiny_pipeline",
@@ -27,6 +29,7 @@ __all__ = [
 
 _HOMES = {
     "AttentionMixerTests": "mixers",
+    "CommunicatorTests": "communicators",
     "EntryTests": "plugins",
     "PluginTests": "plugins",
 }
