@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from genhub.testing.families import pipeline as tiny_pipeline
     from genhub.testing.mixers import AttentionMixerTests
     from genhub.testing.plugins import EntryTests, PluginTests
+    from genhub.testing.schedulers import ParallelSchedulerTests
 
 __all__ = [
     "AttentionMixerTests",
     "CommunicatorTests",
     "EntryTests",
+    "ParallelSchedulerTests",
     "PluginTests",
     "tiny_pipeline",
 ]
@@ -31,6 +33,7 @@ _HOMES = {
     "AttentionMixerTests": "mixers",
     "CommunicatorTests": "communicators",
     "EntryTests": "plugins",
+    "ParallelSchedulerTests": "schedulers",
     "PluginTests": "plugins",
 }
 

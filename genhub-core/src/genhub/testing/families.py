@@ -44,6 +44,7 @@ _CROSS = {
     "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
     "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
 }
+_UNCOND = 10_000  # what is drawn from seed + 10,000 stands for the empty prompt
 _SHARED = ("txt_ids", "img_ids")  # arguments that all samples of a batch have in common
 
 
@@ -182,27 +183,47 @@ class TinyPipeline:
         """Give the one denoiser."""
         return next(iter(denoisers_of(self).values()))
 
-    def __call__(self, seeds: Sequence[int] = (1,), steps: int = 2, num_frames: int = 3) -> Tensor:
-        """Give the last latents of samples drawn from `seeds`."""
-        return list(self.stepwise(seeds, steps))[-1]
+    def __call__(
+        self,
+        seeds: Sequence[int] = (1,),
+        steps: int = 2,
+        guidance: float = 1.0,
+        num_frames: int = 3,
+    ) -> Tensor:
+        """Give the last latents of samples drawn from `seeds`; guidance doubles the batch."""
+        return list(self.stepwise(seeds, steps, guidance))[-1]
 
-    def stepwise(self, seeds: Sequence[int] = (1,), steps: int = 2) -> Iterator[Tensor]:
+    def stepwise(
+        self, seeds: Sequence[int] = (1,), steps: int = 2, guidance: float = 1.0
+    ) -> Iterator[Tensor]:
         """Give the latents after each step, so that two generations can take turns."""
+        self.do_classifier_free_guidance = guidance > 1
         args, kwargs = self._inputs(seeds)
         start = args[0] if args else kwargs["hidden_states"]
+        if self.do_classifier_free_guidance:
+            _, without = self._inputs([seed + _UNCOND for seed in seeds])
+            kwargs = _batch([without, kwargs])
         self.scheduler.set_timesteps(steps)
         x: Any = None
         for t in self.scheduler.timesteps:
             sample = start if x is None else _behind(x, start)
-            with torch.no_grad():
-                if args:
-                    (noise,) = self.denoiser(sample, t, **kwargs)
-                else:
-                    now = {"hidden_states": sample, "timestep": t.expand(len(seeds)).to(sample)}
-                    (noise,) = self.denoiser(**(kwargs | now))
+            noise = self._noise(sample, t, kwargs, guidance)
             before = _front(sample, noise)
             x = self.scheduler.step(noise, t, before, return_dict=False)[0]
             yield x
+
+    def _noise(self, sample: Tensor, t: Tensor, kwargs: dict[str, Any], guidance: float) -> Tensor:
+        batch = torch.cat([sample] * 2) if guidance > 1 else sample
+        with torch.no_grad():
+            if "hidden_states" in kwargs:
+                now = {"hidden_states": batch, "timestep": t.expand(len(batch)).to(batch)}
+                noise: Tensor = self.denoiser(**(kwargs | now))[0]
+            else:
+                noise = self.denoiser(batch, t, **kwargs)[0]
+        if guidance <= 1:
+            return noise
+        uncond, cond = noise.chunk(2)
+        return uncond + guidance * (cond - uncond)
 
     def _inputs(self, seeds: Sequence[int]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         denoiser = self.denoiser

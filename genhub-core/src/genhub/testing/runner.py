@@ -21,6 +21,7 @@ __all__ = ["CLASSES", "Outcome", "check"]
 CLASSES: Mapping[str, str] = MappingProxyType(
     {
         "attention_mixers": "AttentionMixerTests",
+        "parallel_schedulers": "ParallelSchedulerTests",
     }
 )
 

@@ -1,7 +1,8 @@
 """A module that changes something outside itself when it is imported."""
 
-import genhub.api
 import wrong_mixers
+
+import genhub.api
 
 if hasattr(genhub.api, "once_is_enough"):
     raise RuntimeError("imported before")
