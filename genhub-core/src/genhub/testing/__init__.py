@@ -15,26 +15,44 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from genhub.testing.communicators import CommunicatorTests
+    from genhub.testing.decoders import DecoderTests
+    from genhub.testing.entries import CommandTests, HookTests, MetricTests, ModelSourceTests
+    from genhub.testing.environments import EnvironmentTests
     from genhub.testing.families import pipeline as tiny_pipeline
     from genhub.testing.mixers import AttentionMixerTests
     from genhub.testing.plugins import EntryTests, PluginTests
     from genhub.testing.schedulers import ParallelSchedulerTests
+    from genhub.testing.tasks import TaskTests
 
 __all__ = [
     "AttentionMixerTests",
+    "CommandTests",
     "CommunicatorTests",
+    "DecoderTests",
     "EntryTests",
+    "EnvironmentTests",
+    "HookTests",
+    "MetricTests",
+    "ModelSourceTests",
     "ParallelSchedulerTests",
     "PluginTests",
+    "TaskTests",
     "tiny_pipeline",
 ]
 
 _HOMES = {
     "AttentionMixerTests": "mixers",
+    "CommandTests": "entries",
     "CommunicatorTests": "communicators",
+    "DecoderTests": "decoders",
     "EntryTests": "plugins",
+    "EnvironmentTests": "environments",
+    "HookTests": "entries",
+    "MetricTests": "entries",
+    "ModelSourceTests": "entries",
     "ParallelSchedulerTests": "schedulers",
     "PluginTests": "plugins",
+    "TaskTests": "tasks",
 }
 
 

@@ -62,30 +62,22 @@ def watching(*folders: Path) -> Iterator[Deeds]:
 
 def dice() -> dict[str, Any]:
     """Give the state of every generator that a process shares, by the name of its module."""
-    import torch
-
-    states: dict[str, Any] = {
-        "random": random.getstate(),
-        "torch": torch.get_rng_state().numpy().tobytes(),
-    }
-    if "numpy" in sys.modules:
-        import numpy as np
-
-        state = np.random.get_state(legacy=True)
-        states["numpy.random"] = tuple(
-            part.tobytes() if isinstance(part, np.ndarray) else part for part in state
-        )
+    states: dict[str, Any] = {"random": random.getstate()}
+    if torch := sys.modules.get("torch"):
+        states["torch"] = torch.get_rng_state().tolist()
+    if numpy := sys.modules.get("numpy"):
+        name, keys, *rest = numpy.random.get_state(legacy=True)
+        states["numpy.random"] = (name, keys.tolist(), *rest)
     return states
 
 
 def reseed() -> None:
     """Put the shared generators at one and the same place."""
-    import numpy as np
-    import torch
-
     random.seed(0)
-    np.random.seed(0)
-    torch.manual_seed(0)
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed(0)
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
 
 
 _installed: list[bool] = []

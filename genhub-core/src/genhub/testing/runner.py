@@ -22,6 +22,13 @@ CLASSES: Mapping[str, str] = MappingProxyType(
     {
         "attention_mixers": "AttentionMixerTests",
         "parallel_schedulers": "ParallelSchedulerTests",
+        "decoders": "DecoderTests",
+        "environments": "EnvironmentTests",
+        "tasks": "TaskTests",
+        "models": "ModelSourceTests",
+        "metrics": "MetricTests",
+        "commands": "CommandTests",
+        "hooks": "HookTests",
     }
 )
 
