@@ -15,6 +15,7 @@ __all__ = ["Deeds", "dice", "reseed", "watching"]
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.symlink", "os.link", "os.chmod")
+_FROM_TO = ("os.rename", "os.symlink", "os.link")  # what comes into being is the second
 _CALLS = ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto")
 _watchers: list[Deeds] = []
 
@@ -30,7 +31,7 @@ class Deeds:
     def note(self, event: str, args: tuple[Any, ...]) -> None:
         """Take down one audit event of the interpreter; asking for the network is refused."""
         if (event == "open" and _writes(args)) or event in _CHANGES:
-            path = args[0]
+            path = args[1] if event in _FROM_TO else args[0]
             if isinstance(path, str | bytes | os.PathLike):
                 self._written(os.path.realpath(os.fsdecode(path)))
         elif event in _CALLS:
