@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from argparse import ArgumentParser, Namespace
+from collections import Counter
 from dataclasses import asdict
 from textwrap import wrap
 
@@ -51,8 +52,9 @@ def run(args: Namespace) -> int:
         sys.stdout.write(f"{each.check:<{width}}  {each.status}\n")
         for line in wrap(each.message, WIDTH - 4):
             sys.stdout.write(f"    {line}\n")
-    ended = f"{len(failed)} of {len(outcomes)} checks failed" if failed else "all checks passed"
-    sys.stdout.write(f"\n{entry}: {ended}\n")
+    count = Counter(each.status for each in outcomes)
+    told = ", ".join(f"{n} {status}" for status, n in sorted(count.items()))
+    sys.stdout.write(f"\n{entry}: {told}\n")
     return EXIT_RUN_FAILED if failed else 0
 
 

@@ -50,6 +50,7 @@ def write(scaffold: str, name: str, parent: Path) -> Path:
         "noun": noun(kind),
         "more": _EXTRA.get(scaffold, ""),
         "dist": f"genhub-{name}",
+        "snake": name.replace("-", "_"),
         "module": f"genhub_{name.replace('-', '_')}",
         "Name": "".join(part.capitalize() for part in name.split("-")),
     }
@@ -86,8 +87,8 @@ def _fill(source: Traversable, target: Path, words: dict[str, str]) -> None:
 
 
 def _named(name: str, words: dict[str, str]) -> str:
-    """Give a file its name: `__module__` and `__name__` stand for the plugin's own."""
-    for word in ("module", "name"):
+    """Give a file its name: `__module__` and `__snake__` stand for the plugin's own."""
+    for word in ("module", "snake"):
         name = name.replace(f"__{word}__", words[word])
     return name.removesuffix(".in")
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from genhub.errors import GenHubError
 
-__all__ = ["CLASSES", "Outcome", "check"]
+__all__ = ["CLASSES", "Outcome", "check", "outcomes_of"]
 
 # The class of genhub.testing that checks plugins of a kind.
 CLASSES: Mapping[str, str] = MappingProxyType(
@@ -51,9 +51,7 @@ class Outcome:
     message: str = ""
 
 
-def check(
-    kind: str, name: str, configs: Sequence[Mapping[str, Any]] = (), base: str = ""
-) -> list[Outcome]:
+def check(kind: str, name: str, configs: Sequence[Mapping[str, Any]] = ()) -> list[Outcome]:
     """Check one installed plugin as a test class in its own package would.
 
     Raises GH505 where pytest is not installed.
@@ -64,17 +62,23 @@ def check(
             "checking plugins needs pytest, which is not installed",
             hint='pip install "genhub-core[testing]"',
         )
-    import pytest
-
-    collector = _Collector()
     with TemporaryDirectory(prefix="genhub-check-") as folder:
         file = Path(folder, f"{Path(folder).name}.py")  # no other module has this name
         listed = [dict(each) for each in configs]
-        file.write_text(_TEST.format(base=base or CLASSES[kind], name=name, configs=listed))
-        options = ["--import-mode=importlib", "--rootdir", folder, "-c", os.devnull]
-        options += ["-p", "no:cacheprovider", "-p", "no:terminal", "-W", "ignore"]
-        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-            pytest.main([*options, str(file)], plugins=[collector])
+        text = _TEST.format(base=CLASSES[kind], name=name, configs=listed)
+        file.write_text(text, encoding="utf-8")
+        return outcomes_of(file)
+
+
+def outcomes_of(file: Path) -> list[Outcome]:
+    """Run the tests of one file in this process, quietly, and give how each ended."""
+    import pytest
+
+    collector = _Collector()
+    options = ["--import-mode=importlib", "--rootdir", str(file.parent), "-c", os.devnull]
+    options += ["-p", "no:cacheprovider", "-p", "no:terminal", "-W", "ignore"]
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        pytest.main([*options, str(file)], plugins=[collector])
     if collector.trouble is not None:
         raise collector.trouble
     return collector.outcomes

@@ -90,7 +90,7 @@ class TaskTests(PluginTests):
 
             (cut,) = [path for path in folder.glob("*") if not path.is_symlink()]
             try:
-                second = genhub.run(cut)
+                second = genhub.run(cut, registries=self.registries())
             except GenHubError as error:
                 complain(f"config {settings}: going on after Ctrl-C fails: {one_line(error)}")
             if told := _difference(first, second):
@@ -142,7 +142,7 @@ class TaskTests(PluginTests):
         config = {key: value for key, value in _SMALLEST.items() if key in reads}
         config |= {"genhub": 1, "name": "check", "output": {"report": False}, **cls.run_config}
         config["task"] = {"type": cls.entry().qualified, **settings}
-        return genhub.run(config, output=folder)
+        return genhub.run(config, output=folder, registries=cls.registries())
 
 
 def _difference(one: Any, other: Any) -> str:
