@@ -126,9 +126,7 @@ class _Forward:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copied denoiser has its own forward; it enters the memo before its attributes do.
-        if self._own is not None:
-            return _same, (self._own,)
-        return MethodType, (type(self._denoiser).forward, self._denoiser)
+        return _own_forward, (self._denoiser, self._own)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _begin(self, split: GuidanceSplit, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Turn:
@@ -270,8 +268,8 @@ def _tensors(output: Any) -> list[Tensor]:
     return [x for x in tree_leaves(output) if isinstance(x, Tensor)]
 
 
-def _same(forward: Callable[..., Any]) -> Callable[..., Any]:
-    return forward
+def _own_forward(denoiser: Any, replaced: Callable[..., Any] | None) -> Callable[..., Any]:
+    return replaced or MethodType(type(denoiser).forward, denoiser)
 
 
 def _no_guidance(pipeline: Any) -> GenHubError:

@@ -47,7 +47,7 @@ def on_processes(
     exception in the place of its result, one that dies has `Gone`.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["genhub.comm.distributed", function.__module__])
+    context.set_forkserver_preload(["genhub.comm.distributed"])  # torch is imported once
     with tempfile.TemporaryDirectory() as folder:
         ranks = []
         for rank in range(world):
