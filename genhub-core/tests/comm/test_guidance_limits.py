@@ -189,6 +189,18 @@ def test_ranks_that_denoise_different_latents_are_told_so():
     assert_all(errors, "GH609", "what the denoiser is given", "rank 0 has", "rank 1 has")
 
 
+def test_a_step_that_ran_one_branch_only_is_no_guidance():
+    class Mute(type(guided.wan("float32"))):
+        do_classifier_free_guidance = None  # as in pipelines that do not say
+
+    def call(mine, comm):
+        mine.__class__ = Mute
+        guided.wan_latents(mine, guidance_scale=1.0)
+
+    errors = wrong(guided.wan("float32"), call)
+    assert_all(errors, "GH408", "Mute runs without guidance")
+
+
 class Branches(torch.nn.Module):
     """A denoiser that is called once per guidance branch."""
 
@@ -245,7 +257,7 @@ def test_reading_one_branch_before_the_other_ran_is_an_error_not_a_wrong_picture
             return first + branch(model, order[1], 3.0, x)
 
     _, ranks = branches_of_two(eager)
-    reader = ranks[1] if order[0] == "cond" else ranks[0]
+    reader = ranks[0] if order[0] == "cond" else ranks[1]
     assert_all([reader], "GH407", "Branches reads one guidance branch before it runs the other")
 
 

@@ -26,7 +26,7 @@ from genhub.plan.probe import family_of
 
 __all__ = ["GuidanceSplit"]
 
-_BRANCHES = ("cond", "uncond")  # ranks 0 and 1, where a pipeline calls the denoiser once for each
+_BRANCHES = ("uncond", "cond")  # of ranks 0 and 1, as in a batch of both
 _TAG = 408
 
 
@@ -55,9 +55,11 @@ class GuidanceSplit:
     def __enter__(self) -> Self:
         for denoiser in self.ctx.denoisers.values():
             self._forwards.append(_Forward(core_of(denoiser), self))
+        getattr(self.ctx.clock, "listeners", []).append(self._step_ended)
         return self
 
     def __exit__(self, *exc: object) -> None:
+        getattr(self.ctx.clock, "listeners", [self._step_ended]).remove(self._step_ended)
         while self._forwards:
             self._forwards.pop().remove()
 
@@ -65,6 +67,10 @@ class GuidanceSplit:
     def first_call(self) -> bool:
         """Say whether the call under way is the first of its generation."""
         return self.ctx.clock.step == 0 and self.ctx.clock.call == 0
+
+    def _step_ended(self, end: Any) -> None:
+        if any(forward.half_done for forward in self._forwards):
+            raise _no_guidance(self.ctx.pipeline)
 
     def check(self, sample: Tensor) -> None:
         """Hold before each call that there are two branches, and equal ones on both ranks."""
@@ -112,6 +118,11 @@ class _Forward:
         turn = self._begin(self._split, args, kwargs)
         output = None if turn.skip else self.__wrapped__(*turn.args, **turn.kwargs)
         return self._end(self._split, turn, output)
+
+    @property
+    def half_done(self) -> bool:
+        """Say whether one branch ran and the other is still to come."""
+        return self._first is not None
 
     def remove(self) -> None:
         """Give the denoiser its own forward back; where another covers this one, fall silent."""

@@ -37,7 +37,7 @@ class CfgPlan:
     def timeline(self) -> str:
         """Draw the first steps; all are alike."""
         steps = 3
-        ahead = "".join(f"step {step:<15}" for step in range(1, steps + 1))
+        ahead = "".join(f"step {step:<14}" for step in range(1, steps + 1))
         rows = [
             f"rank {rank}  " + f"[ {branch:<6} ]=swap=>  " * steps + "..."
             for rank, branch in enumerate(("uncond", "cond"))
