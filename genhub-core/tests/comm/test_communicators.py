@@ -61,8 +61,9 @@ def mixed_up(comm):
     if comm.rank == 0:
         comm.exchange({}, {1: box}, tag=1).wait()
     else:
-        comm.exchange({0: box}, {}, tag=2)
+        sending = comm.exchange({0: box}, {}, tag=2)
         comm.exchange({}, {0: box}, tag=3).wait()
+        sending.wait()
 
 
 def test_reductions_of_two_ranks_have_the_bits_that_gloo_gives():

@@ -51,15 +51,17 @@ class GuidanceSplit:
         self.ctx = ctx
         self.comm = comm
         self._forwards: list[_Forward] = []
+        self._listeners: list[Any] = getattr(ctx.clock, "listeners", [])
 
     def __enter__(self) -> Self:
         for denoiser in self.ctx.denoisers.values():
             self._forwards.append(_Forward(core_of(denoiser), self))
-        getattr(self.ctx.clock, "listeners", []).append(self._step_ended)
+        self._listeners.append(self._step_ended)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        getattr(self.ctx.clock, "listeners", [self._step_ended]).remove(self._step_ended)
+        if self._step_ended in self._listeners:
+            self._listeners.remove(self._step_ended)
         while self._forwards:
             self._forwards.pop().remove()
 
