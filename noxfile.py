@@ -37,7 +37,7 @@ STACK = [
     *["peft"],  # adapters of attached pipelines are part of the tests
 ]
 
-DOCS = ["mkdocs-material", "mkdocstrings[python]"]
+DOCS = ["mkdocs-material", "mkdocstrings[python]", "ruff"]  # ruff lays signatures out
 
 nox.needs_version = ">=2024.4.15"
 nox.options.reuse_venv = "yes"
