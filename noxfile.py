@@ -22,6 +22,7 @@ import nox
 ROOT = Path(__file__).parent
 ENVIRONMENTS = ROOT / ".nox"
 DIST = ROOT / "dist"
+EXAMPLES = ROOT / "genhub-core" / "src" / "genhub" / "examples"
 CONSTRAINTS = ROOT / "constraints.txt"
 PLUGINS = ["linfusion"]
 PACKAGES = ["core", *PLUGINS]
@@ -80,7 +81,6 @@ def combined(session: nox.Session) -> None:
     """Test all packages together: combinations, packaging, examples."""
     python = _thin(session, "combined", PACKAGES)
     tests = _tests_elsewhere(session, ".")
-    shutil.copytree(ROOT / "examples", tests.parent / "examples", dirs_exist_ok=True)
     session.chdir(tests)
     environment = {"GENHUB_WHEELS": str(DIST), "GENHUB_BASE": str(_base(session))}
     _pytest(session, python, *session.posargs, env=environment)
@@ -91,10 +91,11 @@ def demo(session: nox.Session) -> None:
     """Draw captions with the embedded model, with softmax and with linear attention."""
     python = _thin(session, "demo", PACKAGES)
     genhub = str(Path(python).parent / "genhub")
-    session.run(genhub, "run", "examples/quickstart.yaml", external=True)
+    session.run(genhub, "run", str(EXAMPLES / "quickstart.yaml"), external=True)
     session.run(
-        *[genhub, "run", "examples/linear.yaml"],
-        *["--set", "input.prompts=examples/demo-prompts.txt", "--set", "sampling.samples=1"],
+        *[genhub, "run", str(EXAMPLES / "linear.yaml")],
+        *["--set", f"input.prompts={EXAMPLES / 'demo-prompts.txt'}"],
+        *["--set", "sampling.samples=1"],
         external=True,
     )
 
@@ -103,7 +104,7 @@ def demo(session: nox.Session) -> None:
 def examples(session: nox.Session) -> None:
     """Run every example at its full size."""
     python = _thin(session, "demo", PACKAGES)
-    for path in sorted((ROOT / "examples").glob("*.yaml")):
+    for path in sorted(EXAMPLES.glob("*.yaml")):
         session.run(str(Path(python).parent / "genhub"), "run", str(path), external=True)
 
 
@@ -186,6 +187,6 @@ def _pytest(
 
 def _prose_and_code() -> list[str]:
     """List what is spelt with care: all but the tests, which misspell on purpose."""
-    listed = ["git", "ls-files", "*.py", "*.md", "examples/*.yaml"]
+    listed = ["git", "ls-files", "*.py", "*.md", "*/examples/*.yaml"]
     paths = subprocess.check_output(listed, cwd=ROOT, text=True).split()
     return [path for path in paths if "/tests/" not in path]

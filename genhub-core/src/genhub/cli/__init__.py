@@ -23,6 +23,9 @@ COMMANDS = {
     "plugins": "list what the installed packages offer",
     "schema": "print the JSON Schema of the files, for editors",
     "show": "tell how a run or a picture was made",
+    "examples": "list, print or write files to start from",
+    "explain": "tell what an error code means",
+    "doctor": "check this installation: packages, devices, kernels",
 }
 
 HELP = f"""\
