@@ -34,10 +34,11 @@ def run(args: Namespace) -> int:
             sys.stdout.write(f"{name:<{width}}  {_about(path)}\n")
             sys.stdout.write(f"{'':<{width}}  needs: {needs}\n" if needs else "")
         return 0
-    path = known.get(args.name.removesuffix(".yaml"))
-    if path is None:
+    name = args.name.removesuffix(".yaml")
+    if name not in known:
         hint = f"there are: {', '.join(known)}"
         raise GenHubError("GH201", f"no example is called '{args.name}'", hint=hint)
+    path = known[name]
     if args.output is None:
         sys.stdout.write(path.read_text(encoding="utf-8"))
     else:

@@ -1,0 +1,28 @@
+"""Checks that an author's plugin inherits: one pytest class per kind.
+
+    class TestMyKernels(genhub.testing.KernelTests):
+        op = "my_operation"
+
+Importing this package imports neither pytest nor torch; a class imports pytest, and torch comes
+with the checks that need it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from genhub.testing.kernels import KernelTests
+
+__all__ = ["KernelTests"]
+
+_HOMES = {
+    "KernelTests": "kernels",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"genhub.testing.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'genhub.testing' has no attribute '{name}'")
