@@ -8,7 +8,10 @@ import pytest
 import torch
 
 from genhub.api import Availability, Kernel, KernelCase
+from genhub.cli import main
+from genhub.doctor.kernels import look_at_kernels, verify_kernels
 from genhub.plan.agreement import Call, race
+from genhub.plan.kernels import Kernels
 from genhub.registry import Registries
 from genhub.testing import KernelTests
 
@@ -238,8 +241,6 @@ def test_a_race_gives_a_time_for_every_kernel():
 
 
 def test_a_kernel_that_raises_when_asked_does_not_take_the_reference_along(registries):
-    from genhub.plan.kernels import Kernels
-
     kernels = registries.get("kernels")
     kernels.add("toy_blend.plain", Reference)
     kernels.add("toy_blend.broken", RaisesWhereAbsent)
@@ -250,3 +251,52 @@ def test_a_kernel_that_raises_when_asked_does_not_take_the_reference_along(regis
         "broken": "available() raised ImportError: no compiler",
         "odd": "supports() raised KeyError: 'dtype'",
     }
+
+
+class Crashes(Right):
+    def __call__(self, x, y, *, scale):
+        raise RuntimeError("illegal\ninstruction")
+
+
+def verified(**kernels):
+    """Give the doctor's rows of these implementations, and its problems."""
+    registries, problems = Registries(), []
+    for impl, cls in kernels.items():
+        registries.get("kernels").add(f"toy_blend.{impl}", cls)
+    torch_works = {"version": torch.__version__}
+    rows = [r for r in look_at_kernels(registries, torch_works, problems) if r["op"] == "toy_blend"]
+    verify_kernels(registries, rows, torch_works, problems)
+    return {row["impl"]: row for row in rows}, problems
+
+
+def test_the_doctor_compares_and_times_every_kernel_that_runs_here():
+    rows, problems = verified(plain=Reference, quick=Right, absent=RaisesWhereAbsent)
+    assert problems == []
+    assert rows["quick"]["cases"] == 1 and 0 <= rows["quick"]["worst"] <= 1
+    assert rows["quick"]["on"] == "small on cpu"
+    assert rows["quick"]["ms"] > 0 and rows["quick"]["ratio"] > 0
+    assert "cases" not in rows["absent"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (WrongResult, "computes other numbers than its reference: case small on cpu is"),
+        (WrongGradient, "computes other numbers than its reference"),
+        (NotFinite, "inf times as far off as allowed"),
+        (Crashes, "raised RuntimeError: illegal instruction"),
+    ],
+)
+def test_the_doctor_names_a_kernel_that_computes_something_else(wrong, said):
+    _, (problem,) = verified(plain=Reference, quick=wrong)
+    assert problem.code == "GH507" and "kernel 'toy_blend.quick'" in problem.message
+    assert said in problem.message
+    assert "kernels: {toy_blend: plain}" in problem.hint
+
+
+def test_verified_kernels_are_printed_with_their_figures(capsys):
+    assert main(["doctor", "--verify"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.endswith("nothing is broken\n")
+    if Registries().get("kernels").names():
+        assert "the reference's speed" in shown and "of what is allowed" in shown
