@@ -16,9 +16,7 @@ class Block(BaseModel):
     """A block of the YAML: frozen, and an unknown key is an error."""
 
     # Built when it is first used: most often as a part of the class that a file is validated with.
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, defer_build=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, defer_build=True)
 
 
 class Model(Block):

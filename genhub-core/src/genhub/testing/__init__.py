@@ -13,11 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from genhub.testing.communicators import CommunicatorTests
     from genhub.testing.kernels import KernelTests
 
-__all__ = ["KernelTests"]
+__all__ = ["CommunicatorTests", "KernelTests"]
 
 _HOMES = {
+    "CommunicatorTests": "communicators",
     "KernelTests": "kernels",
 }
 
