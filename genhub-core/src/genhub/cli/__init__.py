@@ -9,10 +9,14 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import Any
 
 from genhub import __version__
-from genhub.errors import EXIT_INTERRUPTED, EXIT_RUN_FAILED, GenHubError
+
+TYPE_CHECKING = False  # not from typing, which alone costs as much as all of `--help`
+if TYPE_CHECKING:
+    from typing import Any
+
+    from genhub.errors import GenHubError
 
 __all__ = ["main"]
 
@@ -25,6 +29,9 @@ COMMANDS = {
     "check": "check that a plugin keeps to the rules of its kind",
     "schema": "print the JSON Schema of the files, for editors",
     "show": "tell how a run or a picture was made",
+    "examples": "list, print or write files to start from",
+    "explain": "tell what an error code means",
+    "doctor": "check this installation: packages, devices, kernels",
 }
 
 HELP = f"""\
@@ -54,6 +61,8 @@ def main(argv: list[str] | None = None) -> int:
     if words[0] in ("-V", "--version"):
         sys.stdout.write(f"genhub {__version__}\n")
         return 0
+    from genhub.errors import EXIT_INTERRUPTED, EXIT_RUN_FAILED, GenHubError
+
     verbose, as_json = "--verbose" in words, "--json" in words
     try:
         status = _dispatch(words[0], words[1:])
@@ -105,6 +114,7 @@ def _command(name: str) -> Any:
         return import_module(f"genhub.cli.{name}")
     from difflib import get_close_matches
 
+    from genhub.errors import GenHubError
     from genhub.registry import default
 
     if close := get_close_matches(name, COMMANDS, n=1):

@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from genhub.testing.entries import CommandTests, HookTests, MetricTests, ModelSourceTests
     from genhub.testing.environments import EnvironmentTests
     from genhub.testing.families import pipeline as tiny_pipeline
+    from genhub.testing.kernels import KernelTests
+    from genhub.testing.launches import on_processes, on_threads, solo
     from genhub.testing.mixers import AttentionMixerTests
     from genhub.testing.plugins import EntryTests, PluginTests
     from genhub.testing.schedulers import ParallelSchedulerTests
+    from genhub.testing.spaces import SearchSpaceTests, SearchStrategyTests
     from genhub.testing.tasks import TaskTests
 
 __all__ = [
@@ -32,11 +35,17 @@ __all__ = [
     "EntryTests",
     "EnvironmentTests",
     "HookTests",
+    "KernelTests",
     "MetricTests",
     "ModelSourceTests",
     "ParallelSchedulerTests",
     "PluginTests",
+    "SearchSpaceTests",
+    "SearchStrategyTests",
     "TaskTests",
+    "on_processes",
+    "on_threads",
+    "solo",
     "tiny_pipeline",
 ]
 
@@ -48,11 +57,17 @@ _HOMES = {
     "EntryTests": "plugins",
     "EnvironmentTests": "environments",
     "HookTests": "entries",
+    "KernelTests": "kernels",
     "MetricTests": "entries",
     "ModelSourceTests": "entries",
     "ParallelSchedulerTests": "schedulers",
     "PluginTests": "plugins",
+    "SearchSpaceTests": "spaces",
+    "SearchStrategyTests": "spaces",
     "TaskTests": "tasks",
+    "on_processes": "launches",
+    "on_threads": "launches",
+    "solo": "launches",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -24,6 +24,7 @@ CLASSES: Mapping[str, str] = MappingProxyType(
         "parallel_schedulers": "ParallelSchedulerTests",
         "decoders": "DecoderTests",
         "environments": "EnvironmentTests",
+        "kernels": "KernelTests",
         "tasks": "TaskTests",
         "models": "ModelSourceTests",
         "metrics": "MetricTests",
@@ -37,8 +38,7 @@ import genhub.testing
 
 
 class TestPlugin(genhub.testing.{base}):
-    plugin = {name!r}
-    configs = {configs!r}
+    {subject}
 """
 
 
@@ -51,8 +51,9 @@ class Outcome:
     message: str = ""
 
 
-def check(kind: str, name: str, configs: Sequence[Mapping[str, Any]] = ()) -> list[Outcome]:
-    """Check one installed plugin as a test class in its own package would.
+def check(kind: str, name: str) -> list[Outcome]:
+    """Check one installed plugin as a test class in its own package would; kernels with all those
+    of their operation.
 
     Raises GH505 where pytest is not installed.
     """
@@ -64,10 +65,14 @@ def check(kind: str, name: str, configs: Sequence[Mapping[str, Any]] = ()) -> li
         )
     with TemporaryDirectory(prefix="genhub-check-") as folder:
         file = Path(folder, f"{Path(folder).name}.py")  # no other module has this name
-        listed = [dict(each) for each in configs]
-        text = _TEST.format(base=CLASSES[kind], name=name, configs=listed)
+        subject = f"op = {_operation(name)!r}" if kind == "kernels" else f"plugin = {name!r}"
+        text = _TEST.format(base=CLASSES[kind], subject=subject)
         file.write_text(text, encoding="utf-8")
         return outcomes_of(file)
+
+
+def _operation(name: str) -> str:
+    return name.rpartition(":")[2].rpartition(".")[0]
 
 
 def outcomes_of(file: Path) -> list[Outcome]:
