@@ -18,6 +18,7 @@ from genhub.execution.artifacts import NoSink, PictureSink, artifact_json
 from genhub.execution.checkpoint import FileCheckpoint
 from genhub.execution.embed import embedded
 from genhub.execution.folder import RunFolder
+from genhub.execution.kept import Kept, KeptSink
 from genhub.execution.load import LoadedModel, choose_device
 from genhub.execution.log import without_noise
 from genhub.execution.machine import about_model, about_plugins
@@ -92,6 +93,7 @@ class ProcessRun:
         self._files = files
         self._registries = registries
         self._models = Models(registries, pipeline)
+        self._kept = Kept(files.path, files.kept)
         self._active: _Active | None = None
         self._steps_done = self._steps_total = 0
         self._noted = 0.0
@@ -168,7 +170,13 @@ class ProcessRun:
         Raises GH604 where latents are not finite, unless `output.allow_nan`.
         """
         active = self._entered()
-        sink = self.sink(request, active.attached.context.facts.modality)
+        payloads = self._payloads(request)
+        kept = self._kept.of(request, payloads)
+        if self._files.resumed and self.comm.agree(len(kept) == len(request.samples)):
+            self._steps_done += active.loaded.config.sampling.steps
+            return self._keep(tuple(kept.values()), 0.0)
+        inner = self.sink(request, active.attached.context.facts.modality)
+        sink = KeptSink(inner, request, payloads, kept)
         if self.config.compare and active.name not in self.summary.steps:
             self._warm_up(active, request)
         times = self.summary.steps.setdefault(active.name, StepTimes())
@@ -202,13 +210,13 @@ class ProcessRun:
                 f"this version writes pictures, and the model makes {kind}",
                 hint="where the model makes pictures after all, say model: {modality: image}",
             )
-        embed = None
-        if self.config.output.embed_config:
-            active = self._entered()
-            embed = {
-                s.index: embedded(active.loaded.config, s, self.is_given) for s in request.samples
-            }
+        embed = self._payloads(request) if self.config.output.embed_config else None
         return PictureSink(self.folder, request, embed)
+
+    def _payloads(self, request: Request) -> dict[int, dict[str, Any]]:
+        """Give the config that makes each sample of a batch."""
+        config = self._entered().loaded.config
+        return {s.index: embedded(config, s, self.is_given) for s in request.samples}
 
     def measure(
         self, artifacts: Sequence[Artifact], baseline: Sequence[Artifact] = ()
@@ -263,7 +271,7 @@ class ProcessRun:
         summary = self.summary
         return {
             "phases": self.phases.to_json(),
-            "artifacts": [artifact_json(a) for a in summary.artifacts],
+            "artifacts": [*map(artifact_json, summary.artifacts), *self._kept.unseen()],
             "metrics": summary.metrics,
             "variants": {
                 name: {
@@ -387,7 +395,7 @@ class ProcessRun:
         self.summary.artifacts += kept
         if time.monotonic() > self._noted + NOTE_EVERY:  # the manifest grows with every artifact
             self.note()
-        for artifact in kept:
+        for artifact in (a for a in kept if a.path not in self._kept.told):
             self.hooks.call("genhub_artifact", artifact=artifact, run=self)
         return kept
 

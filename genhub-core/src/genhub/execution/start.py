@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -81,8 +81,8 @@ def run(
     resolved = to_yaml(target.loaded.config)
     files = _files(target, output, resolved)
     under_way = ProcessRun(target.loaded, files, hooks, registries, pipeline)
-    with keep_log(files.path, under_way.problem, under_way.redact):
-        error = _work(under_way, files, target, resolved)
+    with closing(files), keep_log(files.path, under_way.problem, under_way.redact):
+        error = _work(under_way, files, target)
         error = _conclude(under_way, files, error)
     if error is not None:
         raise error
@@ -118,11 +118,12 @@ def _hooks(loaded: Loaded, registries: Registries, quiet: bool) -> Hooks:
 def _files(target: Target, output: str | PathLike[str] | None, resolved: str) -> RunFolder:
     config = target.loaded.config
     hide = partial(redact, config)
-    if target.unfinished is not None:
+    if target.unfinished is not None and output is None:
         return RunFolder.reopen(target.unfinished, hide)
     parent = Path(output if output is not None else config.output.dir).expanduser()
     digest = sha256(resolved.encode()).hexdigest()
-    return RunFolder.create(parent, config.name or "run", digest, hide)
+    written = {"config.yaml": target.loaded.text, RESOLVED: resolved}
+    return RunFolder.create(parent, config.name or "run", digest, hide, written)
 
 
 def _check(loaded: Loaded, pipeline: Any, registries: Registries) -> None:
@@ -179,16 +180,12 @@ def _task(loaded: Loaded) -> Any:
     return next(used for used in loaded.drivers if used.kind == "tasks")
 
 
-def _work(
-    under_way: ProcessRun, files: RunFolder, target: Target, resolved: str
-) -> GenHubError | None:
+def _work(under_way: ProcessRun, files: RunFolder, target: Target) -> GenHubError | None:
     """Write down what is known beforehand and run the task; gives what ended it."""
     loaded = target.loaded
     log.info("run %s begins", files.path.name)
     try:
-        files.write("config.yaml", loaded.text)
-        files.write(RESOLVED, resolved)
-        files.note(**_beforehand(under_way, target, resolved))
+        files.note(**_beforehand(under_way, target))
         task = _task(loaded)
         task.cls(loaded.config.task).run(under_way)
         with under_way.phases.measure("metrics"):
@@ -201,13 +198,12 @@ def _work(
     return None
 
 
-def _beforehand(under_way: ProcessRun, target: Target, resolved: str) -> dict[str, Any]:
+def _beforehand(under_way: ProcessRun, target: Target) -> dict[str, Any]:
     loaded = target.loaded
     home = loaded.path.resolve().parent if loaded.path is not None else Path.cwd()
     facts: dict[str, Any] = {
         "task": loaded.config.task.type,
         "command": shlex.join(sys.argv),
-        "config_sha256": sha256(resolved.encode()).hexdigest(),
         "seed": loaded.config.seed,
         "machine": about_machine(),
         "repository": about_repository(home),
