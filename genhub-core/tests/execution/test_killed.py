@@ -108,14 +108,12 @@ def outcome(folder: Path) -> dict[str, Any]:
     manifest = read_manifest(folder)
     kept = ("status", "error", "problems", "config_sha256", "report", "seed", "task")
     entries = [{k: a[k] for k in ("path", "sha256", "info")} for a in manifest["artifacts"]]
-    figures = [
-        path.read_bytes() for path in sorted(folder.glob("artifacts/*")) + sorted(folder.glob("*.s*"))
-    ]
+    paths = [*sorted(folder.glob("artifacts/*")), *sorted(folder.glob("*.safetensors"))]
     names = sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
     return {
         "manifest": {key: manifest[key] for key in kept},
         "artifacts": entries,
-        "bytes": figures,
+        "bytes": [path.read_bytes() for path in paths],
         "names": names,
         "figures": list(dict.fromkeys((folder / "metrics.jsonl").read_text().splitlines())),
     }
@@ -156,7 +154,8 @@ def test_a_task_killed_at_25_moments_ends_with_the_numbers_of_one_that_was_not(
 PICTURES = """
 genhub: 1
 model: {{source: "tiny:shapes"}}
-input: {{prompts: [a large red star in the center on white, a small blue ring on the left on black]}}
+input:
+  prompts: [a large red star in the center on white, a small blue ring on the left on black]
 sampling: {{steps: 2, guidance: 3, samples: 2, batch: 2}}
 compare: [baseline]
 metrics: [caption-accuracy, psnr]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser, Namespace
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
@@ -12,6 +13,7 @@ from genhub.config import to_yaml
 from genhub.execution.load import require_libraries
 from genhub.execution.target import find_target
 from genhub.registry import default
+from genhub.streams import others_on_stderr
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -37,7 +39,8 @@ def arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Run it; the hook `progress` tells where the results are."""
     # A wrong config and a missing library are told before seconds go into importing torch.
-    config = find_target(args.what, args.set, default()).loaded.config
+    with others_on_stderr():
+        config = find_target(args.what, args.set, default()).loaded.config
     if args.dry_run:
         as_json = json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
         sys.stdout.write(as_json if args.json else to_yaml(config))
@@ -46,7 +49,9 @@ def run(args: Namespace) -> int:
 
     from genhub.execution import run as execute
 
-    result = execute(args.what, set=args.set, quiet=args.quiet or args.json, output=args.output)
+    quiet = args.quiet or args.json
+    with others_on_stderr(by_any_means=True) if args.json else nullcontext():
+        result = execute(args.what, set=args.set, quiet=quiet, output=args.output)
     if args.json:
         sys.stdout.write(json.dumps(_results(result), indent=2) + "\n")
     return 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genhub.api import hookimpl
+from genhub.streams import printable
 
 if TYPE_CHECKING:
     from genhub.api import Step
@@ -43,12 +44,12 @@ class Progress:
 
     def _tell(self, run: Any, error: BaseException | None) -> None:
         for problem in run.summary.problems:
-            sys.stderr.write(f"warning: {problem}\n")
+            sys.stderr.write(printable(f"warning: {problem}\n"))
         sys.stderr.flush()
         table = figures_table(run.manifest.get("variants", {}), run.summary.metrics)
         lines = [*table, ""] if table else []
-        sys.stdout.write("\n".join([*lines, _where(run.folder, len(run.summary.artifacts), error)]))
-        sys.stdout.write("\n")
+        lines.append(_where(run.folder, len(run.summary.artifacts), error))
+        sys.stdout.write(printable("\n".join(lines) + "\n"))
         sys.stdout.flush()
 
 

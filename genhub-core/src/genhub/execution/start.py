@@ -73,6 +73,8 @@ def run(
     resolved = to_yaml(target.loaded.config)
     files = _files(target, output, resolved)
     under_way = ProcessRun(target.loaded, files, hooks, registries, pipeline)
+    for remark in registries.take_remarks():
+        under_way.problem(remark)
     with closing(files), keep_log(files.path, under_way.problem, under_way.redact):
         error = work(under_way, files, target)
         error = conclude(under_way, files, error)
