@@ -276,7 +276,8 @@ def _points_one_by_one() -> Iterator[metadata.EntryPoint]:
             yield from dist.entry_points
         except Exception as error:
             log.warning(
-                "plugins of %s are left out: its entry points are unreadable: %s",
+                "plugins of %s are left out: its entry points are unreadable (%s); reinstall or "
+                "uninstall it, as torch and diffusers read them too",
                 name or "a distribution without a name",
                 printable(" ".join(str(error).split())),
             )
