@@ -137,6 +137,11 @@ class RunConfig(Block):
     compare: list[str] = Field(
         default_factory=list, description="baseline and names of variants to run beside this"
     )
+    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
+        default_factory=dict,
+        description="paths and values: each combination becomes a variant and is compared",
+    )
+    time: bool = Field(False, description="time what is compared, in turns, after it was made")
     metrics: list[str] = Field(default_factory=list, description="figures to compute")
     output: Output = Field(default_factory=Output, description="what is written, and where")
     hooks: list[str] = Field(default_factory=list, description="further hook plugins")
