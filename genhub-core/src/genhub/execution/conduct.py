@@ -41,6 +41,8 @@ def work(
         files.note(**_beforehand(under_way, target, resolved))
         task = task_of(loaded)
         task.cls(loaded.config.task).run(under_way)
+        if loaded.config.time:
+            under_way.time_variants()
         with under_way.phases.measure("metrics"):
             for figures in under_way.hooks.call("genhub_metrics", run=under_way):
                 under_way.log_for("main", figures)

@@ -26,6 +26,7 @@ from genhub.execution.models import Models, facts_at
 from genhub.execution.phases import Phases, StepTimes
 from genhub.execution.requests import samples_of, warn_of_cut_prompts
 from genhub.execution.summary import Summary
+from genhub.execution.timing import take_turns
 from genhub.hooks import Hooks
 from genhub.metrics.measure import figures_of
 from genhub.plan import SoloComm, install, make_plan
@@ -119,6 +120,24 @@ class ProcessRun:
             stack.callback(self._leave)
             self.note(sites=[asdict(site) for site in attached.plan.facts.sites])
             yield attached
+
+    @contextmanager
+    def _again(self, variant: str) -> Iterator[Active]:
+        """Attach a variant for one turn of the timing: nobody is told, nothing is counted."""
+        loaded = self._loaded.variant(variant)
+        with without_noise(), self._models.lent(loaded.config) as (model, _):
+            with self._install(loaded, model, self._plan(loaded, model)) as attached:
+                yield Active(variant, loaded, model, attached)
+
+    def time_variants(self) -> None:
+        """Time what is compared in turns, and note what was found."""
+        names = ("main", *self.config.compare)
+        configs = {name: self._loaded.variant(name).config for name in names}
+        with self.phases.measure("timing"):
+            self.summary.timing = take_turns(
+                configs, self._again, self.phases, self.progress, lambda: self.comm.agree(True)
+            )
+        self.note()
 
     def requests(self, variant: str | None = None) -> Iterator[Request]:
         """Give the batches of the variant whose pipeline is entered, seeded per sample."""

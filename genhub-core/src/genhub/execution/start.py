@@ -32,7 +32,10 @@ PROGRESS = "genhub-core:progress"
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run made: `metrics` by variant, `report` where one was written."""
+    """What a run made: `metrics` by variant, `report` where one was written.
+
+    `timing` is what `time: true` found, as in manifest.json.
+    """
 
     folder: Path
     status: str
@@ -40,6 +43,7 @@ class RunResult:
     artifacts: tuple[Artifact, ...] = ()
     report: Path | None = None
     problems: tuple[str, ...] = ()
+    timing: dict[str, Any] = field(default_factory=dict)
 
 
 def run(
@@ -126,4 +130,5 @@ def _result(under_way: ProcessRun) -> RunResult:
         tuple(summary.artifacts),
         report if report.is_file() else None,
         tuple(summary.problems),
+        summary.timing,
     )

@@ -21,6 +21,7 @@ class Summary:
     problems: list[str] = field(default_factory=list)
     steps: dict[str, StepTimes] = field(default_factory=dict)  # by variant
     stats: dict[str, Any] = field(default_factory=dict)  # by variant
+    timing: dict[str, Any] = field(default_factory=dict)  # what `time: true` found
 
     def to_json(self) -> dict[str, Any]:
         """Give the entries of the manifest."""
@@ -34,5 +35,6 @@ class Summary:
                 }
                 for name in dict.fromkeys((*self.steps, *self.stats))
             },
+            **({"timing": self.timing} if self.timing else {}),
             "problems": list(self.problems),
         }
