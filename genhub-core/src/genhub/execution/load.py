@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ class LoadedModel:
     source: Source
     device: Any
     dtype: str = ""
+    known: dict[Any, Any] = field(default_factory=dict)  # its Facts, by what was asked
 
 
 def require_libraries() -> None:

@@ -95,17 +95,9 @@ def take_turns(
     order = [list(configs), *orders(list(configs), rounds)]
     turns = [(number, name) for number, listed in enumerate(order) for name in listed]
     for done, (number, name) in enumerate(turns, start=1):
-        with attach(name) as active:
-            request = next(active.calls().batches(samples_of(active.loaded.config, name)))
-            if number and alike:
-                warm_up(active, request, phases)
-            elif number:
-                call(active, request, NoSink())
-                request = next(active.calls().batches(samples_of(active.loaded.config, name)))
-            barrier()
-            whole, step = _timed(active, request)
+        samples, whole, step = _turn(attach(name), phases, barrier, number > 0, alike)
         if number:
-            times[name].samples = len(request.samples)
+            times[name].samples = samples
             times[name].whole.append(whole)
             times[name].step += step
         told(done, len(turns), f"timing {name}")
@@ -133,6 +125,27 @@ class _Steps:
         if end.index == end.steps - 1:
             _wait_for(self._device)
             self.seconds = [(time.perf_counter() - self._begun) / end.steps]
+
+
+def _turn(
+    attaching: AbstractContextManager[Active],
+    phases: Phases,
+    barrier: Callable[[], object],
+    counts: bool,
+    alike: bool,
+) -> tuple[int, float, list[float]]:
+    """Give the samples of a batch, its seconds and those of a step; keeps hold of no model."""
+    with attaching as active:
+        batches = active.calls().batches
+        samples = samples_of(active.loaded.config, active.name)
+        request = next(batches(samples))
+        if counts and alike:
+            warm_up(active, request, phases)
+        elif counts:
+            call(active, request, NoSink())
+            request = next(batches(samples))  # with generators that nothing was drawn from
+        barrier()
+        return len(request.samples), *_timed(active, request)
 
 
 def _timed(active: Active, request: Request) -> tuple[float, list[float]]:
