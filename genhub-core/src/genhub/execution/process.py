@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from genhub.api import Artifact, Checkpoint, GenHubError, Request, Sink, Step
 from genhub.config import Loaded, redact
-from genhub.execution.artifacts import NoSink, PictureSink, artifact_json
+from genhub.execution.artifacts import artifact_json
 from genhub.execution.checkpoint import FileCheckpoint
 from genhub.execution.embed import embedded
 from genhub.execution.folder import RunFolder
@@ -24,6 +24,7 @@ from genhub.execution.machine import about_model, about_plugins
 from genhub.execution.models import Models, facts_at
 from genhub.execution.phases import Phases, StepTimes
 from genhub.execution.requests import Caller, samples_of, warn_of_cut_prompts
+from genhub.execution.sinks import NoSink, made_of, open_sink
 from genhub.execution.watch import (
     NonFinite,
     Watch,
@@ -195,20 +196,15 @@ class ProcessRun:
         return artifacts
 
     def sink(self, request: Request, kind: str) -> Sink:
-        """Open a sink for the media of one request; raises GH305 for what is no picture."""
-        if kind != "image":
-            raise GenHubError(
-                "GH305",
-                f"this version writes pictures, and the model makes {kind}",
-                hint="where the model makes pictures after all, say model: {modality: image}",
-            )
+        """Open a sink for the media of one request; raises GH305 and GH505 as `open_sink` does."""
+        active = self._entered()
         embed = None
         if self.config.output.embed_config:
-            active = self._entered()
             embed = {
                 s.index: embedded(active.loaded.config, s, self.is_given) for s in request.samples
             }
-        return PictureSink(self.folder, request, embed)
+        pipeline, output = active.model.pipeline, active.loaded.config.output
+        return open_sink(kind, self.folder, request, embed, output, pipeline)
 
     def measure(
         self, artifacts: Sequence[Artifact], baseline: Sequence[Artifact] = ()
@@ -338,7 +334,7 @@ class ProcessRun:
         )  # fmt: skip
 
     def _call(self, active: _Active, request: Request, sink: Sink) -> Sequence[Any]:
-        """Generate; gives pictures that are still to be written."""
+        """Generate; gives media that are still to be written."""
         installed = active.attached.installed
         if installed is not None and installed.generate is not None:
             installed.generate(request, sink)
@@ -346,7 +342,7 @@ class ProcessRun:
         result = active.model.pipeline(**request.call)
         if any(getattr(result, "nsfw_content_detected", None) or ()):
             log.warning("the model's safety checker has blackened pictures")
-        return list(result.images)
+        return made_of(result, active.attached.context.facts.modality)
 
     def _warm_up(self, active: _Active, request: Request) -> None:
         """Let first calls cost what they cost before times of variants are compared."""
