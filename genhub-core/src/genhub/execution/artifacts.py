@@ -65,7 +65,9 @@ def read_embedded(path: Path) -> dict[str, Any]:
     except (ValueError, zlib.error, struct.error) as error:
         raise _bad(path, "its config is damaged") from error
     if text is None:
-        raise _bad(path, "it carries no config: it was not made by GenHub, or stripped of its texts")
+        raise _bad(
+            path, "it carries no config: it was not made by GenHub, or stripped of its texts"
+        )
     return _payload(path, text)
 
 
