@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genhub.api import Artifact, Checkpoint, GenHubError, Request, Sink, Step
+from genhub.api import Artifact, Checkpoint, Request, Sink, Step
 from genhub.config import Loaded, redact
 from genhub.execution.checkpoint import FileCheckpoint
 from genhub.execution.embed import embedded
