@@ -1,4 +1,4 @@
-"""`genhub run`: make what a file describes, or repeat a run or a picture."""
+"""`genhub run`: make what a file describes, or repeat a run or one of its files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from genhub.registry import default
 def arguments(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "what", metavar="FILE", help="YAML file, the folder of an earlier run, or a picture of one"
+        "what", metavar="FILE", help="YAML file, the folder of an earlier run, or a file it made"
     )
     parser.add_argument(
         "--set",

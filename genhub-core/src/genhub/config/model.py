@@ -102,6 +102,13 @@ class Output(Block):
 
     dir: str = Field("runs", min_length=1, description="folder that run folders are made in")
     images: Literal["png"] = Field("png", description="format of pictures")
+    audio: Literal["wav"] = Field("wav", description="format of sound")
+    video: Literal["auto", "mp4", "webp"] = Field(
+        "auto", description="format of video; auto: mp4 where PyAV is installed, else webp"
+    )
+    fps: float | None = Field(
+        None, gt=0, le=240, description="frames per second of video; default: the model's, else 8"
+    )
     embed_config: bool = Field(True, description="write config and seed into each artifact")
     report: bool = Field(True, description="write report.html")
     allow_nan: bool = Field(False, description="keep samples whose latents are not finite")

@@ -10,10 +10,10 @@ from typing import Any
 
 from genhub.api import Request, Sink
 from genhub.config import Loaded
-from genhub.execution.artifacts import NoSink
 from genhub.execution.load import LoadedModel
 from genhub.execution.phases import Phases
 from genhub.execution.requests import Caller
+from genhub.execution.sinks import NoSink, made_of
 from genhub.execution.watch import (
     NonFinite,
     Watch,
@@ -60,7 +60,7 @@ def warm_up(active: Active, request: Request, phases: Phases) -> None:
 def make(
     active: Active, request: Request, sink: Sink, phases: Phases, told: Callable[[Any], None]
 ) -> Sequence[Any]:
-    """Make one batch and give the pictures that are still to be written to `sink`.
+    """Make one batch and give the media that are still to be written to `sink`.
 
     `told` is called with a StepEnd after every step. Raises GH604 where latents are not finite,
     unless `output.allow_nan`.
@@ -90,7 +90,7 @@ def call(active: Active, request: Request, sink: Sink) -> Sequence[Any]:
     result = active.model.pipeline(**request.call)
     if any(getattr(result, "nsfw_content_detected", None) or ()):
         log.warning("the model's safety checker has blackened pictures")
-    return list(result.images)
+    return made_of(result, active.attached.context.facts.modality)
 
 
 def _explain_stray(

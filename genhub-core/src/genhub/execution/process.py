@@ -12,9 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genhub.api import Artifact, Checkpoint, GenHubError, Request, Sink, Step
+from genhub.api import Artifact, Checkpoint, Request, Sink, Step
 from genhub.config import Loaded, redact
-from genhub.execution.artifacts import PictureSink
 from genhub.execution.checkpoint import FileCheckpoint
 from genhub.execution.embed import embedded
 from genhub.execution.folder import RunFolder
@@ -25,6 +24,7 @@ from genhub.execution.machine import about_model, about_plugins
 from genhub.execution.models import Models, facts_at
 from genhub.execution.phases import Phases, StepTimes
 from genhub.execution.requests import samples_of, warn_of_cut_prompts
+from genhub.execution.sinks import open_sink
 from genhub.execution.summary import Summary
 from genhub.execution.timing import take_turns
 from genhub.hooks import Hooks
@@ -175,20 +175,15 @@ class ProcessRun:
         return artifacts
 
     def sink(self, request: Request, kind: str) -> Sink:
-        """Open a sink for the media of one request; raises GH305 for what is no picture."""
-        if kind != "image":
-            raise GenHubError(
-                "GH305",
-                f"this version writes pictures, and the model makes {kind}",
-                hint="where the model makes pictures after all, say model: {modality: image}",
-            )
+        """Open a sink for the media of one request; raises GH305 and GH505 as `open_sink` does."""
+        active = self._entered()
         embed = None
         if self.config.output.embed_config:
-            active = self._entered()
             embed = {
                 s.index: embedded(active.loaded.config, s, self.is_given) for s in request.samples
             }
-        return PictureSink(self.folder, request, embed)
+        pipeline, output = active.model.pipeline, active.loaded.config.output
+        return open_sink(kind, self.folder, request, embed, output, pipeline)
 
     def measure(
         self, artifacts: Sequence[Artifact], baseline: Sequence[Artifact] = ()
