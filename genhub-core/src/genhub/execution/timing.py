@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from genhub.api import Request
-from genhub.execution.artifacts import NoSink
+from genhub.execution.sinks import NoSink
 from genhub.execution.generation import Active, call, warm_up
 from genhub.execution.phases import Phases
 from genhub.execution.requests import samples_of
