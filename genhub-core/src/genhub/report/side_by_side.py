@@ -160,10 +160,10 @@ def _times(runs: Sequence[_Run]) -> list[tuple[str, ...]]:
     rows = []
     for run in runs:
         timing = run.manifest.get("timing")
-        ratios: Mapping[str, str] = {}
+        ratios = {}
         if timing:
-            name, ratios = list(timing_rows(timing).items())[-1]
-            ratios = {variant: f"{text} {name}" for variant, text in ratios.items()}
+            *_, versus = timing_rows(timing).values()
+            ratios = {v: f"{text}, against {timing['reference']}" for v, text in versus.items()}
         for variant, about in run.variants.items():
             if about["steps"].get("count"):
                 times = (number(about["steps"][key]) for key in ("p50_ms", "p95_ms"))
