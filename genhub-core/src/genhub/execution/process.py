@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genhub.api import Artifact, Checkpoint, GenHubError, Request, Sink, Step
+from genhub.comm import SoloComm
 from genhub.config import Loaded, redact
 from genhub.execution.artifacts import PictureSink
 from genhub.execution.checkpoint import FileCheckpoint
@@ -28,7 +29,7 @@ from genhub.execution.requests import samples_of, warn_of_cut_prompts
 from genhub.execution.summary import Summary
 from genhub.hooks import Hooks
 from genhub.metrics.measure import figures_of
-from genhub.plan import SoloComm, install, make_plan
+from genhub.plan import install, make_plan
 from genhub.registry import Registries
 
 if TYPE_CHECKING:
