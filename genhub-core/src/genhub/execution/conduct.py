@@ -31,9 +31,9 @@ STATUS = {"GH603": "interrupted"}  # of a run that an error ended; failed for al
 def work(under_way: ProcessRun, files: RunFolder, target: Target) -> GenHubError | None:
     """Write down what is known beforehand and run the task; gives what ended it."""
     loaded = target.loaded
-    log.info("run %s begins", files.path.name)
     try:
         if under_way.comm.rank == 0:
+            log.info("run %s begins", files.path.name)
             files.note(**_beforehand(under_way, target))
         task = task_of(loaded)
         task.cls(loaded.config.task).run(under_way)

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 
 from genhub.api import Facts
-from genhub.comm import replica
+from genhub.comm.replica import replica
 from genhub.execution.load import LoadedModel, Source, choose_device, load, locate, swap_scheduler
 from genhub.plan import facts_of
 from genhub.registry import Registries

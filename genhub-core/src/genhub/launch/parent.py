@@ -50,8 +50,8 @@ def launch(order: Order, target: Target, world: int) -> RunResult:
     error = None if status == 0 else _cause(logs, status)
     files = RunFolder(files.path, read_manifest(files.path), partial(redact, target.loaded.config))
     if error is not None:
-        status = "interrupted" if error.code == "GH603" else "failed"
-        files.finish(status, error=[problem.to_json() for problem in error.problems])
+        ended = "interrupted" if error.code == "GH603" else "failed"
+        files.finish(ended, error=[problem.to_json() for problem in error.problems])
         raise error
     return result_of(files.path, files.manifest)
 

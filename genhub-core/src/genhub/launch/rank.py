@@ -20,6 +20,7 @@ from genhub.comm import TorchComm
 from genhub.config import redact, to_yaml
 from genhub.errors import GenHubError
 from genhub.execution.conduct import conclude, work
+from genhub.execution.faults import explain
 from genhub.execution.folder import RunFolder, read_manifest
 from genhub.execution.load import choose_device
 from genhub.execution.log import keep_log
@@ -53,8 +54,9 @@ def run_rank(order: Order, place: Place, folder: Path | None = None) -> RunResul
     blame = Blame(store, place.rank)
     try:
         return _run(order, place, folder, store, blame)
-    except GenHubError as error:
-        raise blame.first(error) from None
+    except (Exception, KeyboardInterrupt) as error:
+        told = blame.first(explain(error, during="the start of a rank"))
+        raise told from told.__cause__
 
 
 def _run(order: Order, place: Place, folder: Path | None, store: Any, blame: Blame) -> RunResult:
@@ -79,7 +81,7 @@ def _run(order: Order, place: Place, folder: Path | None, store: Any, blame: Bla
     if error is not None:
         raise error
     dist.destroy_process_group()
-    return result_of(files.path, {**under_way.state(), **files.manifest})
+    return result_of(files.path, {"status": "done", **files.manifest, **under_way.state()})
 
 
 def _connect(target: Target, place: Place, store: Any) -> TorchComm:
