@@ -25,7 +25,7 @@ DIST = ROOT / "dist"
 CONSTRAINTS = ROOT / "constraints.txt"
 PLUGINS = ["linfusion"]
 PACKAGES = ["core", *PLUGINS]
-HEAVY_CORE_TESTS = ["plan", "execution", "shapes"]  # these need the extra [run]
+HEAVY_CORE_TESTS = ["comm", "plan", "execution", "shapes"]  # these need the extra [run]
 
 TOOLS = ["pytest", "hypothesis", "jsonschema", "hatchling", "scikit-image"]
 STACK = [

@@ -247,4 +247,3 @@ ALL: Mapping[str, Callable[[Path], Path]] = {
     make.__name__: make
     for make in (pictures, compared, audio, video, hostile, empty, failed, training)
 }  # fmt: skip
-

@@ -112,9 +112,7 @@ def test_the_interval_depends_on_the_rounds_and_not_on_their_order_or_on_chance(
         (Speedup(1.0, 1.0, 1.0), f"{UNTOLD} (1 to 1)"),
     ],
 )
-def test_a_speed_up_is_not_claimed_where_the_interval_holds_one(
-    found: Speedup, words: str
-) -> None:
+def test_a_speed_up_is_not_claimed_where_the_interval_holds_one(found: Speedup, words: str) -> None:
     assert in_words(found) == words
 
 

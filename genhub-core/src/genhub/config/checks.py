@@ -104,15 +104,10 @@ def _lacks_others(root: Node) -> bool:
 def check_drivers(
     config: RunConfig, used: tuple[Used, ...], root: Node, problems: list[Problem]
 ) -> None:
-    """Ask each driver what it needs, and hold that against one process and one another."""
+    """Ask each driver what it needs, and hold that against the ranks and one another."""
     from genhub.plan import check_needs, parts_from_config
+    from genhub.plan.checks import own_world
 
-    asked = config.launch.processes
-    if asked not in ("auto", 1):
-        mark = place(root, ("launch", "processes"))
-        message = f"launch.processes is {asked}, and this version runs one process"
-        problems.append(Problem("GH406", message, "write processes: 1, or leave it out", mark))
-        return
     before = len(problems)
     for each in used:
         block = config
@@ -129,9 +124,9 @@ def check_drivers(
             hint = f"this is a fault of {each.entry.dist}, or of the block's values"
             problems.append(Problem("GH203", message, hint, mark))
     if len(problems) == before:
-        needs = check_needs(parts_from_config(_Parts(config, used, root)), world=1)
-        one = "this version runs one process"
-        problems += [replace(p, hint=one) if p.code == "GH406" else p for p in needs]
+        parts = parts_from_config(_Parts(config, used, root))
+        asked = config.launch.processes
+        problems += check_needs(parts, world=own_world(parts, None if asked == "auto" else asked))
 
 
 def locate_prompts(root: Node, problems: list[Problem]) -> Node:

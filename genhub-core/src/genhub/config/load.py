@@ -31,6 +31,7 @@ from genhub.config.sweep import FIXED, expanded
 from genhub.config.tree import Loc, Node, find, from_python, plain, planted
 from genhub.config.union import run_class
 from genhub.errors import GenHubError, Mark, Problem
+from genhub.launch.world import launch_problems
 from genhub.registry import Registries, default
 
 __all__ = ["Loaded", "load"]
@@ -108,7 +109,10 @@ def load(
     problems += [p for p in found if p.mark is None or p.mark not in read]  # follow from the first
     if made is None or problems:
         raise _error(problems, path)
-    return Loaded(made.config, text, path, made.used, made.root, root, registries)
+    loaded = Loaded(made.config, text, path, made.used, made.root, root, registries)
+    if problems := launch_problems(loaded):
+        raise _error(problems, path)
+    return loaded
 
 
 def _completed(root: Node, path: Path | None) -> Node:

@@ -92,8 +92,9 @@ class Launch(Block):
         "auto", pattern=r"^(auto|cpu|cuda(:\d+(,\d+)*)?)$", description="auto, cpu, cuda, cuda:0,1"
     )
     processes: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        "auto", description="ranks of the run"
+        "auto", description="ranks of the run; auto: as few as the parallel scheduler needs"
     )
+    simulate: bool = Field(False, description="ranks are threads of one process, on one device")
     timeout: float = Field(120.0, gt=0, description="seconds that one rank waits for another")
 
 

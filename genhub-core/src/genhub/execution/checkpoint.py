@@ -23,11 +23,15 @@ class FileCheckpoint:
     One file holds both, so that they always belong to the same step.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, writes: bool = True) -> None:
         self.path = folder / "checkpoint.safetensors"
+        self._writes = writes  # of several ranks, the first one does
 
     def save(self, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Write tensors and state of `step`; `state` must be plain JSON."""
+        if not self._writes:
+            return
+
         from safetensors.torch import save
 
         header = {"genhub": json.dumps({"step": step, "state": dict(state)})}

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 from genhub.api import Facts
+from genhub.comm.replica import replica
 from genhub.execution.load import LoadedModel, Source, choose_device, load, locate, swap_scheduler
 from genhub.plan import facts_of
 from genhub.registry import Registries
 
-__all__ = ["GIVEN", "Models", "facts_at"]
+__all__ = ["GIVEN", "Models", "Replicas", "facts_at"]
 
 GIVEN = "a pipeline given in Python"
 
@@ -19,8 +22,9 @@ GIVEN = "a pipeline given in Python"
 class Models:
     """The models of one run, one in memory at a time; `given` is the caller's pipeline."""
 
-    def __init__(self, registries: Registries, given: Any = None) -> None:
+    def __init__(self, registries: Registries, given: Any = None, local: int = 0) -> None:
         self.given = given
+        self._local = local  # which of this machine's ranks computes
         self._registries = registries
         self._kept: tuple[Any, LoadedModel] | None = None  # config it was loaded by, and it
         self._known: dict[Any, Facts] = {}  # of the caller's pipeline
@@ -37,9 +41,8 @@ class Models:
             return
         self._kept = None  # two large models at once would not fit
         source = locate(config.model, self._registries)
-        self._kept = config.model, load(
-            config.model, source, choose_device(config.launch.devices)
-        )
+        device = choose_device(config.launch.devices, self._local)
+        self._kept = config.model, load(config.model, source, device)
         yield self._kept[1], True
 
     @contextmanager
@@ -56,6 +59,31 @@ class Models:
         finally:
             pipeline.scheduler = scheduler
             pipeline._progress_bar_config = bar
+
+
+class Replicas:
+    """The models of one rank that is a thread: replicas of those that all ranks share.
+
+    Nothing is ever attached to the shared ones, so a replica is as fresh as they were loaded.
+    """
+
+    def __init__(self, shared: Models, lock: Lock) -> None:
+        self.given = shared.given
+        self._shared = shared
+        self._lock = lock
+        self._kept: tuple[Any, LoadedModel] | None = None
+
+    @contextmanager
+    def lent(self, config: Any) -> Iterator[tuple[LoadedModel, bool]]:
+        """Give this rank's replica of a config's model, and whether it is a new one."""
+        fresh = self._kept is None or self._kept[0] != config.model
+        if fresh:
+            self._kept = None
+            with self._lock, self._shared.lent(config) as (model, _):
+                pipeline = replica(model.pipeline)
+                self._kept = (config.model, replace(model, pipeline=pipeline, known={}))
+        assert self._kept is not None
+        yield self._kept[1], fresh
 
 
 def facts_at(config: Any, model: LoadedModel) -> Facts:

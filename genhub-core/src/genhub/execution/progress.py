@@ -119,8 +119,8 @@ def figures_table(
         rows[name] = [_number(metrics.get(column, {}).get(name)) for column in columns]
     times = [variants.get(column, {}).get("steps", {}).get("p50_ms") for column in columns]
     if timing:
-        for name, cells in timing_rows(timing).items():
-            rows[name] = [cells.get(column, "-") for column in columns]
+        for name, row in timing_rows(timing).items():
+            rows[name] = [row.get(column, "-") for column in columns]
     elif any(time is not None for time in times):
         rows["ms per step (median)"] = [_number(time) for time in times]
     if not rows:

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 from genhub.api import Request
-from genhub.execution.sinks import NoSink
 from genhub.execution.generation import Active, call, warm_up
 from genhub.execution.phases import Phases
 from genhub.execution.requests import samples_of
+from genhub.execution.sinks import NoSink
 from genhub.execution.speedup import speedup
 
-__all__ = ["orders", "rounds_for", "take_turns"]
+__all__ = ["Turn", "WarmUp", "orders", "rounds_for", "take_turns", "time_batch"]
 
 # With fewer rounds, the interval of a median cannot cover 95 %.
 FEWEST_ROUNDS, MOST_ROUNDS = 8, 16
 STEPS = 2000  # denoising steps of single samples, of all rounds together
 
-Attach = Callable[[str], AbstractContextManager[Active]]
+WarmUp = Literal["whole", "short", "none"]
+Turn = tuple[int, float, list[float]]  # samples of the batch, its seconds, those of a step if known
 
 
 @dataclass
@@ -34,7 +34,7 @@ class _Times:
     step: list[float] = field(default_factory=list)
 
     def to_json(self, against: _Times | None) -> dict[str, Any]:
-        found = {
+        found: dict[str, Any] = {
             "batch": self.samples,
             "ms_per_sample": _ms(median(self.per_sample)),
             "ms_per_step": _ms(median(self.step)) if self.step else None,
@@ -75,17 +75,13 @@ def orders(variants: Sequence[str], rounds: int) -> Iterator[list[str]]:
 
 def take_turns(
     configs: Mapping[str, Any],
-    attach: Attach,
-    phases: Phases,
+    turn: Callable[[str, WarmUp], Turn],
     told: Callable[[int, int, str], None],
-    barrier: Callable[[], object],
 ) -> dict[str, Any]:
     """Time every variant in turns and give what the manifest says of it.
 
-    Before the rounds each makes one batch that does not count. In its turn the drivers of a
-    variant are attached and two steps taken before the clock starts; it stops when the device has
-    made the first batch, decoded. Where variants have different models, one is in memory at a time
-    and what was just loaded makes a whole batch first. `barrier` lets all ranks begin together.
+    Before the rounds each makes one batch that does not count. Where variants have different
+    models, one is in memory at a time, and what was just loaded makes a whole batch first.
     """
     models = [config.model for config in configs.values()]
     alike = all(model == models[0] for model in models)
@@ -95,7 +91,7 @@ def take_turns(
     order = [list(configs), *orders(list(configs), rounds)]
     turns = [(number, name) for number, listed in enumerate(order) for name in listed]
     for done, (number, name) in enumerate(turns, start=1):
-        samples, whole, step = _turn(attach(name), phases, barrier, number > 0, alike)
+        samples, whole, step = turn(name, ("short" if alike else "whole") if number else "none")
         if number:
             times[name].samples = samples
             times[name].whole.append(whole)
@@ -127,25 +123,22 @@ class _Steps:
             self.seconds = [(time.perf_counter() - self._begun) / end.steps]
 
 
-def _turn(
-    attaching: AbstractContextManager[Active],
-    phases: Phases,
-    barrier: Callable[[], object],
-    counts: bool,
-    alike: bool,
-) -> tuple[int, float, list[float]]:
-    """Give the samples of a batch, its seconds and those of a step; keeps hold of no model."""
-    with attaching as active:
-        batches = active.calls().batches
-        samples = samples_of(active.loaded.config, active.name)
-        request = next(batches(samples))
-        if counts and alike:
-            warm_up(active, request, phases)
-        elif counts:
-            call(active, request, NoSink())
-            request = next(batches(samples))  # with generators that nothing was drawn from
-        barrier()
-        return len(request.samples), *_timed(active, request)
+def time_batch(active: Active, warm: WarmUp) -> Turn:
+    """Make the first batch with drivers that were just attached, and time it.
+
+    The clock starts when all ranks are there, after two steps that do not count or a whole batch,
+    and stops when the device has decoded.
+    """
+    batches = active.calls().batches
+    samples = samples_of(active.loaded.config, active.name)
+    request = next(batches(samples))
+    if warm == "short":
+        warm_up(active, request, Phases())
+    elif warm == "whole":
+        call(active, request, NoSink())
+        request = next(batches(samples))  # with generators that nothing was drawn from
+    active.attached.context.comm.agree(True)
+    return len(request.samples), *_timed(active, request)
 
 
 def _timed(active: Active, request: Request) -> tuple[float, list[float]]:

@@ -23,7 +23,16 @@ from genhub.report.media import (
 )
 from genhub.report.sounds import Sound, embed_sound
 
-__all__ = ["Gallery", "Shot", "arranged", "count_media", "gallery_of", "is_inside", "label_of", "shot_of"]
+__all__ = [
+    "Gallery",
+    "Shot",
+    "arranged",
+    "count_media",
+    "gallery_of",
+    "is_inside",
+    "label_of",
+    "shot_of",
+]
 
 MOST_SAMPLES = 400  # of one kind in one page
 KINDS = {".wav": "audio", ".mp4": "video", ".webp": "video"}

@@ -144,7 +144,9 @@ def _metrics(manifest: Mapping[str, Any]) -> dict[str, Any]:
 def _timing(timing: Mapping[str, Any]) -> dict[str, Any]:
     """Lay out times that were taken in turns, with the interval of each ratio."""
     figures = timing_rows(timing)
-    rows = [(name, *(row.get(name, "-") for row in figures.values())) for name in timing["variants"]]
+    rows = [
+        (name, *(row.get(name, "-") for row in figures.values())) for name in timing["variants"]
+    ]
     return {"header": ("variant", *figures), "rows": rows}
 
 

@@ -117,7 +117,7 @@ def _link(run: _Run, base: Path) -> tuple[str, str]:
 
 
 def _from(base: Path, path: Path) -> str:
-    return Path(os.path.relpath(path, base or Path())).as_posix()
+    return Path(os.path.relpath(path, base)).as_posix()
 
 
 def _surroundings(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,7 +127,10 @@ def _surroundings(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **{key: machine.get(key) for key in ("python", "system", "cpu", "gpus", "cuda")},
         **dict(machine.get("versions") or {}),
-        **{f"plugin {p['name']}": f"{p['dist']} {p['version']}" for p in manifest.get("plugins", [])},
+        **{
+            f"plugin {p['name']}": f"{p['dist']} {p['version']}"
+            for p in manifest.get("plugins", [])
+        },
         "device": manifest.get("device"),
         "model": {key: model.get(key) for key in ("source", "revision", "pipeline", "dtype")},
         "weights": {
