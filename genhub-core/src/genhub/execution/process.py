@@ -16,6 +16,7 @@ from genhub.api import Artifact, Checkpoint, Request, Sink, Step
 from genhub.comm import SoloComm
 from genhub.config import Loaded, redact
 from genhub.execution.checkpoint import FileCheckpoint
+from genhub.execution.earlier import METRICS, take_up
 from genhub.execution.embed import embedded
 from genhub.execution.folder import RunFolder
 from genhub.execution.generation import Active, make, warm_up
@@ -74,6 +75,8 @@ class ProcessRun:
         self._steps_done = self._steps_total = 0
         self._noted = 0.0
         self._last_progress = time.perf_counter()
+        if self.comm.rank == 0:
+            take_up(files, self.summary, self.phases)
 
     @property
     def manifest(self) -> Mapping[str, Any]:
@@ -248,7 +251,7 @@ class ProcessRun:
     def log_for(self, variant: str, metrics: Mapping[str, float]) -> None:
         """Append figures of a variant, whichever is attached."""
         line = {key: _finite(value) for key, value in metrics.items()}
-        self._files.append("metrics.jsonl", json.dumps({"variant": variant, **line}))
+        self._files.append(METRICS, json.dumps({"variant": variant, **line}))
         self.summary.metrics.setdefault(variant, {}).update(line)
 
     def progress(self, done: int, total: int, note: str = "") -> None:
