@@ -106,7 +106,7 @@ def check_is_readable(server: Server, folder: Path) -> None:
 def outcome(folder: Path) -> dict[str, Any]:
     """Give all that must not depend on whether the run was killed."""
     manifest = read_manifest(folder)
-    kept = ("status", "error", "problems", "config_sha256", "report", "seed", "task")
+    kept = ("status", "metrics", "error", "problems", "config_sha256", "report", "seed", "task")
     entries = [{k: a[k] for k in ("path", "sha256", "info")} for a in manifest["artifacts"]]
     paths = [*sorted(folder.glob("artifacts/*")), *sorted(folder.glob("*.safetensors"))]
     names = sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
@@ -115,7 +115,7 @@ def outcome(folder: Path) -> dict[str, Any]:
         "artifacts": entries,
         "bytes": [path.read_bytes() for path in paths],
         "names": names,
-        "figures": list(dict.fromkeys((folder / "metrics.jsonl").read_text().splitlines())),
+        "figures": (folder / "metrics.jsonl").read_text(),
     }
 
 

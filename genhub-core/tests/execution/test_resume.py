@@ -223,7 +223,7 @@ def test_a_folder_that_a_process_works_in_is_left_to_it(whole: Any) -> None:
     theirs = RunFolder.reopen(folder)
     with pytest.raises(GenHubError) as caught:
         genhub.run(folder, registries=hooked(0)[1])
-    assert caught.value.code == "GH609" and caught.value.exit_code == 1
+    assert caught.value.code == "GH610" and caught.value.exit_code == 1
     assert f"process {os.getpid()} on {platform.node()}" in str(caught.value)
     theirs.close()
     assert genhub.run(folder, registries=hooked(0)[1]).status == "done"

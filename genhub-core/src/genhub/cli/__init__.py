@@ -18,12 +18,13 @@ from genhub.streams import printable
 __all__ = ["main"]
 
 COMMANDS = {
-    "run": "make what a file describes, or repeat a run or a picture",
+    "run": "make what a file describes, or repeat a run or one of its files",
     "validate": "check files without loading a model",
     "plan": "show what would be attached where, and run nothing",
     "plugins": "list what the installed packages offer",
+    "report": "write the page of a run again, or one about several runs",
     "schema": "print the JSON Schema of the files, for editors",
-    "show": "tell how a run or a picture was made",
+    "show": "tell how a run or one of its files was made",
 }
 
 HELP = f"""\

@@ -61,7 +61,12 @@ class TorchComm(Ranks):
             return SoloComm(self.device, number=members[0], sent=self.sent)
         line = object.__new__(TorchComm)
         Ranks.__init__(line, ranks.index(self.rank), members, self.device, self.timeout, self.sent)
-        line._take(dist.new_group(members, use_local_synchronization=True))
+        try:
+            line._take(dist.new_group(members, use_local_synchronization=True))
+        except RuntimeError as error:  # it does not say whom it could not reach
+            others = ", ".join(str(rank) for rank in members if rank != self.ranks[self.rank])
+            said = f"while '{axis}' was split off, a rank was lost; it talks with {others}"
+            raise GenHubError("GH607", said) from error
         return line
 
     def _post(

@@ -154,7 +154,7 @@ class Ranks(ABC):
             raise GenHubError(
                 "GH609",
                 f"the ranks of this run disagree on {said}",
-                hint="start every rank with the same config, files and versions",
+                hint="give every rank the same config, seeds, files and versions",
             )
 
     def gather_objects(self, value: Any) -> list[Any]:

@@ -41,9 +41,9 @@ class RunFolder:
 
     def __init__(self, path: Path, manifest: dict[str, Any], redact: Redact = str) -> None:
         self.path = path
+        self.logs = path  # folder of log.txt
         self.manifest = manifest
-        self.resumed = False
-        self.kept: list[dict[str, Any]] = []  # artifacts that the manifest listed when reopened
+        self.kept = manifest.get("artifacts")  # of the run that is gone on with; None: it is new
         self._redact = redact
         self._lock: FolderLock | None = None
 
@@ -64,8 +64,7 @@ class RunFolder:
         now = datetime.now(UTC)
         stem = f"{_plain(name)}-{now.astimezone():%Y%m%d-%H%M%S}-{digest[:6]}"
         making = parent / f".{stem}-{secrets.token_hex(4)}.part"
-        manifest = {"genhub": SCHEMA, "name": name, "config_sha256": digest}
-        folder = cls(making, manifest, redact)
+        folder = cls(making, {"genhub": SCHEMA, "name": name, "config_sha256": digest}, redact)
         try:
             (making / "artifacts").mkdir(parents=True)
             for file, text in (files or {}).items():
@@ -84,12 +83,11 @@ class RunFolder:
     def reopen(cls, path: Path, redact: Redact = str) -> RunFolder:
         """Go on in a folder that an unfinished run left.
 
-        Raises GH609 while another process works in it.
+        Raises GH610 while another process works in it.
         """
         lock = FolderLock(path, read_manifest(path).get("process"))
         folder = cls(path, read_manifest(path), redact)  # anew: its holder may just have ended
         folder._lock = lock
-        folder.resumed, folder.kept = True, folder.manifest.get("artifacts") or []
         for stale in ("ended", "error", "report", "sections"):
             folder.manifest.pop(stale, None)
         try:
@@ -112,8 +110,21 @@ class RunFolder:
                 if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
                     raise
             else:
+                self.logs = self.path
                 return
         raise FileExistsError(f"{parent / stem} exists a thousand times")
+
+    def close(self) -> None:
+        """Let other processes work here."""
+        if self._lock is not None:
+            self._lock.release()
+
+    def seen_by(self, rank: int) -> RunFolder:
+        """Give the same folder for a rank other than 0: it writes its own log and nothing else."""
+        seen = _Seen(self.path, dict(self.manifest), self._redact)
+        seen.logs = self.path / "logs" / f"rank{rank}"
+        seen.logs.mkdir(parents=True, exist_ok=True)
+        return seen
 
     def _begin(self, now: datetime) -> None:
         self._lock = self._lock or FolderLock(self.path)
@@ -139,11 +150,6 @@ class RunFolder:
             self.note(**changes)
         self._give_reserve_back()
 
-    def close(self) -> None:
-        """Let other processes work here."""
-        if self._lock is not None:
-            self._lock.release()
-
     def append(self, name: str, line: str) -> None:
         """Add one line to a file."""
         with (self.path / name).open("a", encoding="utf-8") as file:
@@ -152,6 +158,16 @@ class RunFolder:
     def _give_reserve_back(self) -> None:
         with suppress(OSError):
             (self.path / _RESERVE).unlink(missing_ok=True)
+
+
+class _Seen(RunFolder):
+    """A folder whose files another rank writes; notes stay in memory."""
+
+    def note(self, **changes: Any) -> None:
+        self.manifest.update(changes)
+
+    def append(self, name: str, line: str) -> None:
+        """Leave it to rank 0."""
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from genhub.api import Artifact, GenHubError, Request, Sample, Sink
 from genhub.execution.artifacts import file_name, read_embedded
+from genhub.execution.result import artifact_of
 
 __all__ = ["Kept", "KeptSink"]
 
@@ -26,11 +27,13 @@ class Kept:
     config. A path is looked at once: what this process writes is never an earlier one's.
     """
 
-    def __init__(self, folder: Path, listed: Sequence[Mapping[str, Any]] = ()) -> None:
+    def __init__(self, folder: Path, listed: Sequence[Mapping[str, Any]] | None) -> None:
+        """Look at a folder; `listed` is None in a new one."""
+        self.any = listed is not None
         self.told: set[str] = set()  # paths that were listed: hooks know of these artifacts
         self._folder = folder
-        self._listed = {str(entry["path"]): entry for entry in listed}
-        paths = (folder / "artifacts").glob("[!.]*")
+        self._listed = {str(entry["path"]): entry for entry in listed or ()}
+        paths = (folder / "artifacts").glob("[!.]*") if self.any else ()
         self._paths = {path.relative_to(folder).as_posix() for path in paths}
 
     def of(self, request: Request, payloads: Payloads) -> dict[int, Artifact]:
@@ -55,8 +58,8 @@ class Kept:
             if entry is not None and entry["sha256"] == digest:
                 if entry["info"].get(RECIPE) == _recipe(payload):
                     self.told.add(path)
-                    return Artifact(**{**entry, "sample": sample})
-            elif (size := self._size_if_whole(path, payload)) is not None:
+                    return replace(artifact_of(entry), sample=sample)
+            elif path.endswith(".png") and (size := self._size_if_whole(path, payload)) is not None:
                 info = {**size, RECIPE: _recipe(payload)}
                 return Artifact(path, "image", sample, digest, info=info)
         return None
@@ -79,12 +82,19 @@ class KeptSink:
     """A sink that leaves the samples of a batch alone which are there already."""
 
     def __init__(
-        self, inner: Sink, request: Request, payloads: Payloads, kept: Mapping[int, Artifact]
+        self,
+        inner: Sink,
+        request: Request,
+        payloads: Payloads,
+        kept: Mapping[int, Artifact],
+        tells: bool = True,
     ) -> None:
+        """Wrap a sink; of several ranks that make the batch, one `tells` of what was kept."""
         self._inner = inner
         self._request = request
         self._payloads = payloads
         self._kept = kept
+        self._tells = tells
 
     def write(self, chunk: Any, sample: int = 0) -> None:
         """Take a piece of the `sample`-th sample of the request."""
@@ -98,7 +108,8 @@ class KeptSink:
             for a in self._inner.close()
         ]
         order = {sample: place for place, sample in enumerate(self._request.samples)}
-        return sorted([*self._kept.values(), *made], key=lambda a: order[a.sample])
+        kept = self._kept.values() if self._tells else ()
+        return sorted([*kept, *made], key=lambda a: order[a.sample])
 
 
 def _recipe(payload: Mapping[str, Any]) -> str:

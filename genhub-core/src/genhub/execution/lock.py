@@ -26,7 +26,7 @@ class FolderLock:
     """A lock on a folder itself, which leaves no file behind and is gone when its holder dies."""
 
     def __init__(self, folder: Path, holder: Any = None) -> None:
-        """Take it; raises GH609, naming `holder`, while another process has it.
+        """Take it; raises GH610, naming `holder`, while another process has it.
 
         Where the file system has no such locks, that is logged and the run goes on without.
         """
@@ -56,7 +56,7 @@ def _taken(folder: Path, holder: Any) -> GenHubError:
     if isinstance(holder, dict) and {"pid", "host"} <= set(holder):
         who = f"process {holder['pid']} on {holder['host']}"
     return GenHubError(
-        "GH609",
+        "GH610",
         f"{folder} is being worked in by {who}",
         hint="wait until it has ended, or end it; with --set a new run is begun",
     )

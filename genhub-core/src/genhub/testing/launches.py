@@ -89,13 +89,16 @@ def _run_rank(
     import torch.distributed as dist
 
     torch.set_num_threads(1)
+    met = dist.FileStore(store, world)
     dist.init_process_group(
         "gloo",
-        store=dist.FileStore(store, world),
+        store=met,
         rank=rank,
         world_size=world,
         timeout=timedelta(seconds=_PATIENCE),
     )
+    met.set(f"ready {rank}", "")  # nobody leaves while others still connect
+    met.wait([f"ready {peer}" for peer in range(world)])
     try:
         result = function(TorchComm("cpu", timeout), *args)
     except BaseException as error:
