@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_report import HOSTILE, Page
 
 import genhub
 from conftest import small_config, toy_registries
@@ -17,7 +18,6 @@ from genhub.cli import main
 from genhub.errors import GenHubError
 from genhub.report.contrast import MISSING, contrast
 from genhub.report.side_by_side import write_side_by_side
-from test_report import HOSTILE, Page
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,13 @@ def test_the_command_writes_one_page_or_the_other(
 
 def test_a_contrast_has_what_differs_and_nothing_else() -> None:
     one = {"a": 1, "b": {"c": [1, 2], "d": "x"}, "m": [{"type": "p", "q": 1}], "same": {"z": [0]}}
-    other = {"a": 1, "b": {"c": [1, 3], "d": "x"}, "m": [{"type": "r"}], "same": {"z": [0]}, "n": {}}
+    other = {
+        "a": 1,
+        "b": {"c": [1, 3], "d": "x"},
+        "m": [{"type": "r"}],
+        "same": {"z": [0]},
+        "n": {},
+    }
     assert list(contrast([one, other])) == [
         ("b.c.1", ["2", "3"]),
         ("m.0", ["{type: p, q: 1}", "{type: r}"]),
