@@ -15,6 +15,7 @@ from typing import Any
 from genhub.config import Loaded, redact, to_yaml
 from genhub.errors import GenHubError
 from genhub.execution.checks import check
+from genhub.execution.faults import refused
 from genhub.execution.folder import RunFolder
 from genhub.execution.target import RESOLVED, Target, find_target
 from genhub.hooks import Hooks
@@ -64,9 +65,12 @@ def folder_for(order: Order, target: Target) -> RunFolder:
     resolved = to_yaml(config)
     digest = sha256(resolved.encode()).hexdigest()
     files = RunFolder.create(parent, config.name or "run", digest, hide)
-    files.write("config.yaml", target.loaded.text)
-    files.write(RESOLVED, resolved)
-    files.note(config_sha256=digest)
+    try:
+        files.write("config.yaml", target.loaded.text)
+        files.write(RESOLVED, resolved)
+        files.note(config_sha256=digest)
+    except OSError as error:
+        raise refused(files.path, error) from error
     return files
 
 

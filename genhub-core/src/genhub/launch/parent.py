@@ -30,7 +30,7 @@ from genhub.launch.agent import ENDED
 from genhub.launch.blame import from_json
 from genhub.launch.worker import ERROR, ORDER
 
-__all__ = ["launch"]
+__all__ = ["cause", "launch"]
 
 LOST = "GH607"
 PATIENCE = 10.0  # seconds from an interruption to the end of every process
@@ -47,7 +47,7 @@ def launch(order: Order, target: Target, world: int) -> RunResult:
     (logs / ORDER).write_text(_for_workers(order, files.path), encoding="utf-8")
     status = _watch(files.path, world)
     _tidy(logs)
-    error = None if status == 0 else _cause(logs, status)
+    error = None if status == 0 else cause(logs, status)
     files = RunFolder(files.path, read_manifest(files.path), partial(redact, target.loaded.config))
     if error is not None:
         ended = "interrupted" if error.code == "GH603" else "failed"
@@ -117,7 +117,7 @@ def _tidy(logs: Path) -> None:
         shutil.rmtree(attempts.parent, ignore_errors=True)
 
 
-def _cause(logs: Path, status: int | None) -> GenHubError:
+def cause(logs: Path, status: int | None) -> GenHubError:
     """Find the one error to tell: the first of a rank, unless a rank died without a word."""
     if status is None:
         return GenHubError("GH603", "interrupted", hint="what was finished by then is kept")
