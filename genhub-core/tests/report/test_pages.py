@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +65,12 @@ def test_headings_are_in_order(page_of: Any, name: str) -> None:
     _, _, root = page_of(name)
     levels = [int(e.tag[1]) for e in root.iter() if re.fullmatch(r"h[1-6]", str(e.tag))]
     assert levels[0] == 1 and levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after <= before + 1 for before, after in pairwise(levels))
 
 
 @every_page
 def test_the_page_asks_nothing_of_anybody_else(page_of: Any, name: str) -> None:
-    folder, text, root = page_of(name)
+    folder, _, root = page_of(name)
     for element in root.iter():
         for key, value in element.attrib.items():
             if local(key) in ADDRESSES:
