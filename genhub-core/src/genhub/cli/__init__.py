@@ -21,6 +21,7 @@ COMMANDS = {
     "validate": "check files without loading a model",
     "plan": "show what would be attached where, and run nothing",
     "plugins": "list what the installed packages offer",
+    "report": "write the page of a run again, or one about several runs",
     "schema": "print the JSON Schema of the files, for editors",
     "show": "tell how a run or one of its files was made",
 }

@@ -10,7 +10,8 @@ from typing import Any
 
 from genhub.config import to_yaml
 from genhub.execution.load import require_libraries
-from genhub.execution.target import find_target
+from genhub.execution.order import Order
+from genhub.execution.start import begin
 from genhub.registry import default
 
 
@@ -37,16 +38,15 @@ def arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Run it; the hook `progress` tells where the results are."""
     # A wrong config and a missing library are told before seconds go into importing torch.
-    config = find_target(args.what, args.set, default()).loaded.config
+    order = Order(args.what, args.set, None, args.quiet or args.json, args.output, default())
+    config = order.found.loaded.config
     if args.dry_run:
         as_json = json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
         sys.stdout.write(as_json if args.json else to_yaml(config))
         return 0
     require_libraries()
 
-    from genhub.execution import run as execute
-
-    result = execute(args.what, set=args.set, quiet=args.quiet or args.json, output=args.output)
+    result = begin(order)
     if args.json:
         sys.stdout.write(json.dumps(_results(result), indent=2) + "\n")
     return 0
@@ -59,6 +59,7 @@ def _results(result: Any) -> dict[str, Any]:
         "folder": str(result.folder),
         "report": str(result.report) if result.report else None,
         "metrics": result.metrics,
+        "timing": result.timing,
         "artifacts": [asdict(artifact) for artifact in result.artifacts],
         "problems": list(result.problems),
     }

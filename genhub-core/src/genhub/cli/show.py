@@ -50,7 +50,9 @@ def _summary(path: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
         yield f"error[{problem['code']}] {problem['message']}"
     for problem in manifest.get("problems") or ():
         yield f"warning: {problem}"
-    table = figures_table(manifest.get("variants") or {}, manifest.get("metrics") or {})
+    table = figures_table(
+        manifest.get("variants") or {}, manifest.get("metrics") or {}, manifest.get("timing")
+    )
     yield from ["", *table] if table else []
 
 

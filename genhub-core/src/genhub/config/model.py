@@ -92,8 +92,9 @@ class Launch(Block):
         "auto", pattern=r"^(auto|cpu|cuda(:\d+(,\d+)*)?)$", description="auto, cpu, cuda, cuda:0,1"
     )
     processes: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        "auto", description="ranks of the run"
+        "auto", description="ranks of the run; auto: as few as the parallel scheduler needs"
     )
+    simulate: bool = Field(False, description="ranks are threads of one process, on one device")
     timeout: float = Field(120.0, gt=0, description="seconds that one rank waits for another")
 
 
@@ -144,6 +145,11 @@ class RunConfig(Block):
     compare: list[str] = Field(
         default_factory=list, description="baseline and names of variants to run beside this"
     )
+    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
+        default_factory=dict,
+        description="paths and values: each combination becomes a variant and is compared",
+    )
+    time: bool = Field(False, description="time what is compared, in turns, after it was made")
     metrics: list[str] = Field(default_factory=list, description="figures to compute")
     output: Output = Field(default_factory=Output, description="what is written, and where")
     hooks: list[str] = Field(default_factory=list, description="further hook plugins")

@@ -55,7 +55,22 @@ def _whole(registries: Registries) -> dict[str, Any]:
     schema["required"] = [name for name in schema["required"] if name != "task"]
     for field, kind in (("metrics", "metrics"), ("hooks", "hooks")):
         fields[field]["items"] = _names(registries, kind)
+    fields["sweep"]["properties"] = {
+        path: {"type": "array", "minItems": 1, "items": {"$ref": target}}
+        for path, target in _sweepable(schema)
+    }
     return schema
+
+
+def _sweepable(schema: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give the paths that an editor offers under `sweep`; others, such as attention.0.rank, may be
+    written too."""
+    for name in ("seed", "attention", "parallel"):
+        yield name, f"#/properties/{name}"
+    for block in ("model", "input", "sampling"):
+        target = f"#/$defs/{block.capitalize()}/properties"
+        for name in schema["$defs"][block.capitalize()]["properties"]:
+            yield f"{block}.{name}", f"{target}/{name}"
 
 
 def _usable(registries: Registries, kind: str, slot: str) -> Iterator[Used]:

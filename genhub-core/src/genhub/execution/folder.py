@@ -37,6 +37,7 @@ class RunFolder:
 
     def __init__(self, path: Path, manifest: dict[str, Any], redact: Redact = str) -> None:
         self.path = path
+        self.logs = path  # folder of log.txt
         self.manifest = manifest
         self._redact = redact
 
@@ -66,6 +67,13 @@ class RunFolder:
             folder.manifest.pop(stale, None)
         folder._begin(datetime.now(UTC))
         return folder
+
+    def seen_by(self, rank: int) -> RunFolder:
+        """Give the same folder for a rank other than 0: it writes its own log and nothing else."""
+        seen = _Seen(self.path, dict(self.manifest), self._redact)
+        seen.logs = self.path / "logs" / f"rank{rank}"
+        seen.logs.mkdir(parents=True, exist_ok=True)
+        return seen
 
     def _begin(self, now: datetime) -> None:
         try:
@@ -105,6 +113,16 @@ class RunFolder:
     def _give_reserve_back(self) -> None:
         with suppress(OSError):
             (self.path / _RESERVE).unlink(missing_ok=True)
+
+
+class _Seen(RunFolder):
+    """A folder whose files another rank writes; notes stay in memory."""
+
+    def note(self, **changes: Any) -> None:
+        self.manifest.update(changes)
+
+    def append(self, name: str, line: str) -> None:
+        """Leave it to rank 0."""
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from genhub.execution.watch import (
     rewinder,
 )
 
-__all__ = ["Active", "make", "warm_up"]
+__all__ = ["Active", "call", "make", "warm_up"]
 
 log = logging.getLogger("genhub")
 
@@ -71,7 +71,7 @@ def make(
     phases.current = "steps"
     try:
         with active.attached.listening(watch):
-            made = _call(active, request, sink)
+            made = call(active, request, sink)
     except NonFinite as stray:
         _explain_stray(stray, active, request, rewind)
     if watch.strays is not None:
@@ -81,7 +81,8 @@ def make(
     return made
 
 
-def _call(active: Active, request: Request, sink: Sink) -> Sequence[Any]:
+def call(active: Active, request: Request, sink: Sink) -> Sequence[Any]:
+    """Generate, unwatched, and give the pictures that are still to be written to `sink`."""
     installed = active.attached.installed
     if installed is not None and installed.generate is not None:
         installed.generate(request, sink)
@@ -97,7 +98,8 @@ def _explain_stray(
 ) -> None:
     def again() -> None:
         rewind()
-        _call(active, request, NoSink())
+        call(active, request, NoSink())
 
-    path = first_non_finite(active.attached.context.denoisers, again)
+    alone = active.attached.context.comm.world == 1  # other ranks would not compute along
+    path = first_non_finite(active.attached.context.denoisers, again) if alone else ""
     raise non_finite_error(stray, request, active.attached, path) from None

@@ -1,4 +1,4 @@
-"""A run in one process: what a task is handed to load, attach, generate and take notes with."""
+"""A run as one rank sees it: what a task loads, attaches, generates and takes notes with."""
 
 from __future__ import annotations
 
@@ -13,22 +13,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genhub.api import Artifact, Checkpoint, Request, Sink, Step
+from genhub.comm import SoloComm
 from genhub.config import Loaded, redact
 from genhub.execution.checkpoint import FileCheckpoint
+from genhub.execution.earlier import METRICS, take_up
 from genhub.execution.embed import embedded
 from genhub.execution.folder import RunFolder
 from genhub.execution.generation import Active, make, warm_up
 from genhub.execution.load import LoadedModel, choose_device
 from genhub.execution.log import without_noise
 from genhub.execution.machine import about_model, about_plugins
-from genhub.execution.models import Models, facts_at
-from genhub.execution.phases import Phases, StepTimes
+from genhub.execution.models import Models, Replicas, facts_at
+from genhub.execution.phases import Phases, StepTimes, peak_memory
 from genhub.execution.requests import samples_of, warn_of_cut_prompts
-from genhub.execution.sinks import open_sink
+from genhub.execution.result import artifact_of
+from genhub.execution.sinks import NoSink, open_sink
 from genhub.execution.summary import Summary
+from genhub.execution.timing import Turn, WarmUp, take_turns, time_batch
 from genhub.hooks import Hooks
+from genhub.launch.alone import alone
 from genhub.metrics.measure import figures_of
-from genhub.plan import SoloComm, install, make_plan
+from genhub.plan import install, make_plan
 from genhub.registry import Registries
 
 if TYPE_CHECKING:
@@ -42,7 +47,7 @@ log = logging.getLogger("genhub")
 
 
 class ProcessRun:
-    """Implements `genhub.api.Run` for one process.
+    """Implements `genhub.api.Run` for one rank.
 
     Beside the contract, hooks may read `summary`, `phases` and `manifest`.
     """
@@ -53,10 +58,11 @@ class ProcessRun:
         files: RunFolder,
         hooks: Hooks,
         registries: Registries,
-        pipeline: Any = None,
+        models: Models | Replicas,
+        comm: Any = None,
     ) -> None:
         self.config: Any = loaded.config
-        self.comm: Any = SoloComm("cpu")
+        self.comm: Any = comm or SoloComm("cpu")
         self.folder: Path = files.path
         self.summary = Summary()
         self.phases = Phases()
@@ -64,11 +70,13 @@ class ProcessRun:
         self._loaded = loaded
         self._files = files
         self._registries = registries
-        self._models = Models(registries, pipeline)
+        self._models = models
         self._active: Active | None = None
         self._steps_done = self._steps_total = 0
         self._noted = 0.0
         self._last_progress = time.perf_counter()
+        if self.comm.rank == 0:
+            take_up(files, self.summary, self.phases)
 
     @property
     def manifest(self) -> Mapping[str, Any]:
@@ -117,8 +125,35 @@ class ProcessRun:
                 attached = stack.enter_context(self._attach(loaded, model))
             self._active = Active(name, loaded, model, attached)
             stack.callback(self._leave)
-            self.note(sites=[asdict(site) for site in attached.plan.facts.sites])
+            self.note(
+                sites=[asdict(site) for site in attached.plan.facts.sites],
+                **self._parallel(attached.plan.parallel),
+            )
             yield attached
+
+    def time_variants(self) -> None:
+        """Time what is compared in turns, and note what was found."""
+        names = ("main", *self.config.compare)
+        configs = {name: self._loaded.variant(name).config for name in names}
+        with self.phases.measure("timing"):
+            self.summary.timing = take_turns(configs, self._turn, self.progress)
+        self.note()
+
+    def _turn(self, variant: str, warm: WarmUp) -> Turn:
+        """Attach a variant once more, of which nobody is told, and time one batch."""
+        loaded = self._loaded.variant(variant)
+        together = loaded.config.parallel is not None
+
+        def taken() -> Turn:
+            with ExitStack() as stack:
+                stack.enter_context(without_noise())
+                model, _ = stack.enter_context(self._models.lent(loaded.config))
+                plan = self._plan(loaded, model)
+                attached = stack.enter_context(self._install(loaded, model, plan))
+                return time_batch(Active(variant, loaded, model, attached), warm)
+
+        turn: Turn = taken() if together else alone(self.comm, taken)
+        return turn
 
     def requests(self, variant: str | None = None) -> Iterator[Request]:
         """Give the batches of the variant whose pipeline is entered, seeded per sample."""
@@ -140,7 +175,20 @@ class ProcessRun:
         Raises GH604 where latents are not finite, unless `output.allow_nan`.
         """
         active = self._entered()
-        sink = self.sink(request, active.attached.context.facts.modality)
+        if self.comm.world == 1:
+            return self._make(active, request)
+        if active.attached.plan.scheduler is None:  # for one rank: exactly what a run of one makes
+            listed = alone(self.comm, lambda: self._listed(active, request))
+            return tuple(map(artifact_of, listed))
+        by_rank = self.comm.gather_objects(self._listed(active, request))
+        made = [[artifact_of(entry) for entry in listed] for listed in by_rank]
+        self._keep([a for rank in made[1:] for a in rank], 0.0)  # rank 0 keeps what others wrote
+        return tuple(a for rank in made for a in rank)
+
+    def _make(self, active: Active, request: Request) -> tuple[Artifact, ...]:
+        sink: Sink = NoSink()
+        if self._writes(active.attached.installed):
+            sink = self.sink(request, active.attached.context.facts.modality)
         if self.config.compare and active.name not in self.summary.steps:
             warm_up(active, request, self.phases)
         times = self.summary.steps.setdefault(active.name, StepTimes())
@@ -154,6 +202,16 @@ class ProcessRun:
             finally:  # what stands on the disk when a batch is cut short belongs to the run
                 artifacts = self._keep(sink.close(), seconds)
         return artifacts
+
+    def _writes(self, installed: Any) -> bool:
+        """Say whether this rank writes: all that a scheduler's own loop has, else the first."""
+        if installed is None or self.comm.world == 1:
+            return True
+        own_loop = installed.generate is not None
+        return self.comm.rank in (installed.output_ranks[: None if own_loop else 1])
+
+    def _listed(self, active: Active, request: Request) -> list[dict[str, Any]]:
+        return [asdict(artifact) for artifact in self._make(active, request)]
 
     def sink(self, request: Request, kind: str) -> Sink:
         """Open a sink for the media of one request; raises GH305 and GH505 as `open_sink` does."""
@@ -170,13 +228,19 @@ class ProcessRun:
         self, artifacts: Sequence[Artifact], baseline: Sequence[Artifact] = ()
     ) -> dict[str, float]:
         """Compute the config's `metrics` for artifacts of the variant attached, and log them."""
+        figures: dict[str, float] = alone(self.comm, lambda: self._figures(artifacts, baseline))
+        if figures:
+            self.log(**figures)
+        return figures
+
+    def _figures(
+        self, artifacts: Sequence[Artifact], baseline: Sequence[Artifact]
+    ) -> dict[str, float]:
         figures: dict[str, float] = {}
         with self.phases.measure("metrics"):
             for name in self.config.metrics:
                 registry = self._registries.get("metrics")
                 figures |= figures_of(registry, name, self, artifacts, baseline)
-        if figures:
-            self.log(**figures)
         return figures
 
     def log(self, **metrics: float) -> None:
@@ -187,7 +251,7 @@ class ProcessRun:
     def log_for(self, variant: str, metrics: Mapping[str, float]) -> None:
         """Append figures of a variant, whichever is attached."""
         line = {key: _finite(value) for key, value in metrics.items()}
-        self._files.append("metrics.jsonl", json.dumps({"variant": variant, **line}))
+        self._files.append(METRICS, json.dumps({"variant": variant, **line}))
         self.summary.metrics.setdefault(variant, {}).update(line)
 
     def progress(self, done: int, total: int, note: str = "") -> None:
@@ -200,7 +264,7 @@ class ProcessRun:
 
     def checkpoint(self) -> Checkpoint:
         """Give the run's training state on disk."""
-        return FileCheckpoint(self.folder)
+        return FileCheckpoint(self.folder, writes=self.comm.rank == 0)
 
     def accelerator(self, **kwargs: Any) -> Accelerator:
         """Give an `accelerate.Accelerator` on the device that `launch.devices` asks for."""
@@ -214,6 +278,20 @@ class ProcessRun:
         self._files.note(**self.state(), **changes)
         self._noted = time.monotonic()
 
+    def meet(self) -> None:
+        """Wait for all ranks where the work ends, and note what each of them did."""
+        if self.comm.world == 1:
+            return
+        mine = {
+            "device": str(self.comm.device),
+            "sent": dict(self.comm.sent),
+            "peak_memory_bytes": peak_memory(),
+            "steps": {name: times.to_json() for name, times in self.summary.steps.items()},
+        }
+        by_rank = self.comm.gather_objects(mine)
+        simulated = bool(self.config.launch.simulate)
+        self.note(ranks={"world": self.comm.world, "simulated": simulated, "each": by_rank})
+
     def state(self) -> dict[str, Any]:
         """Give what the manifest says of the work so far."""
         return {"phases": self.phases.to_json(), **self.summary.to_json()}
@@ -225,6 +303,7 @@ class ProcessRun:
 
     def _attach(self, loaded: Loaded, model: LoadedModel) -> Any:
         plan = self._plan(loaded, model)
+        self.comm.same(plan=plan.digest)
         self.hooks.call("genhub_plan", plan=plan)
         attached = self._install(loaded, model, plan)
         try:
@@ -235,18 +314,26 @@ class ProcessRun:
         return attached
 
     def _plan(self, loaded: Loaded, model: LoadedModel) -> Any:
-        return make_plan(loaded, facts_at(loaded.config, model), model.pipeline)
+        world = 1 if loaded.config.parallel is None else self.comm.world
+        return make_plan(loaded, facts_at(loaded.config, model), model.pipeline, world=world)
 
     def _install(self, loaded: Loaded, model: LoadedModel, plan: Any) -> Any:
         return install(
             plan,
             model.pipeline,
-            comm=self.comm,
+            comm=SoloComm(model.device) if plan.scheduler is None else self.comm,
             seed=loaded.config.seed,
             kernels=loaded.config.kernels,
             registries=self._registries,
             offline=loaded.config.model.offline,
         )
+
+    def _parallel(self, plan: Any) -> dict[str, Any]:
+        """Give what the manifest says of a parallel plan, the first one that is attached."""
+        if plan is None or "parallel" in self.manifest:
+            return {}
+        told = {"timeline": plan.timeline(), "bytes": plan.bytes(), "speedup": plan.speedup()}
+        return {"parallel": told}
 
     def _try_others(self, name: str, model: LoadedModel) -> None:
         """Attach the variants still to come for a moment: what cannot work ends the run now."""
@@ -257,7 +344,8 @@ class ProcessRun:
                 self._install(loaded, model, self._plan(loaded, model)).detach()
 
     def _note_model(self, model: LoadedModel) -> None:
-        self.comm = SoloComm(model.device)
+        if self.comm.world == 1:
+            self.comm = SoloComm(model.device)
         self.note(
             model={**about_model(model.source, model.pipeline), "dtype": model.dtype},
             device=str(model.device),

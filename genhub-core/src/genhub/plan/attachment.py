@@ -17,9 +17,9 @@ from genhub.api import (
     Problem,
     Site,
 )
+from genhub.comm import SoloComm
 from genhub.plan.backend import set_backend, unset_sites
 from genhub.plan.clock import Clock, StepListener, Ticker
-from genhub.plan.comm import SoloComm
 from genhub.plan.context import Context
 from genhub.plan.facts import denoisers_of, facts_of
 from genhub.plan.kernels import Kernels

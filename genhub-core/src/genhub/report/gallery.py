@@ -23,7 +23,16 @@ from genhub.report.media import (
 )
 from genhub.report.sounds import Sound, embed_sound
 
-__all__ = ["Gallery", "Shot", "count_media", "gallery_of", "shot_of"]
+__all__ = [
+    "Gallery",
+    "Shot",
+    "arranged",
+    "count_media",
+    "gallery_of",
+    "is_inside",
+    "label_of",
+    "shot_of",
+]
 
 MOST_SAMPLES = 400  # of one kind in one page
 KINDS = {".wav": "audio", ".mp4": "video", ".webp": "video"}
@@ -80,12 +89,26 @@ def count_media(folder: Path, manifest: Mapping[str, Any]) -> int:
 def gallery_of(folder: Path, manifest: Mapping[str, Any], kind: str, room: Room) -> Gallery | None:
     """Arrange the samples of one kind; None where there are none."""
     by_sample = _by_sample(folder, manifest, kind)
-    if not by_sample:
-        return None
-    chosen = dict(sorted(by_sample.items())[:MOST_SAMPLES])
-    variants = list(dict.fromkeys(v for shots in chosen.values() for v in shots))
+    variants = list(dict.fromkeys(v for shots in by_sample.values() for v in shots))
     reference = "baseline" if "baseline" in variants else "main"
     variants.sort(key=lambda v: (v != reference, v != "main"))
+    labels = {variant: label_of(variant, manifest) for variant in variants}
+    return arranged(folder, by_sample, kind, room, labels) if by_sample else None
+
+
+def arranged(
+    folder: Path,
+    by_sample: Mapping[int, Mapping[str, Mapping[str, Any]]],
+    kind: str,
+    room: Room,
+    labels: Mapping[str, str],
+) -> Gallery:
+    """Lay samples out side by side in the order of `labels`; the first is what all differ from.
+
+    `by_sample` holds entries as a manifest has them, with paths that lead on from `folder`.
+    """
+    chosen = dict(sorted(by_sample.items())[:MOST_SAMPLES])
+    variants, reference = list(labels), next(iter(labels))
     differences = dict(_differences(folder, chosen, reference)) if kind == "image" else {}
     brightest = difference_scale(list(differences.values()))
     side = SHOWN if len(variants) == 1 else SHOWN_BESIDE
@@ -102,14 +125,13 @@ def gallery_of(folder: Path, manifest: Mapping[str, Any], kind: str, room: Room)
         sample = next(iter(entries.values()))["sample"]
         cards.append((sample.get("prompt") or "", Card(index, sample["seed"], shots)))
     groups = [(prompt, [card for _, card in of]) for prompt, of in groupby(cards, lambda c: c[0])]
-    labels = {variant: label_of(variant, manifest) for variant in variants}
     left_out = len(by_sample) - len(cards)
     return Gallery(kind, groups, variants, reference, brightest, left_out, labels)
 
 
 def shot_of(folder: Path, path: str, id: str, room: Room) -> Shot | None:
     """Bring one file of the run folder into the page; None where it is not there."""
-    if not _is_inside(folder, path):
+    if not is_inside(folder, path):
         return None
     kind = KINDS.get(Path(path).suffix.lower(), "image")
     return Shot(id, kind, path, _embedded(folder, path, kind, {}, SHOWN, room))
@@ -128,7 +150,7 @@ def _by_sample(
     """Give the artifacts that are there, by sample and variant."""
     found: dict[int, dict[str, Mapping[str, Any]]] = {}
     for entry in manifest.get("artifacts", []):
-        if entry["kind"] == kind and _is_inside(folder, entry["path"]):
+        if entry["kind"] == kind and is_inside(folder, entry["path"]):
             sample = entry["sample"]
             found.setdefault(sample["index"], {})[sample["variant"]] = entry
     return found
@@ -158,7 +180,7 @@ def _embedded(
     return embed(folder / path, side, room)
 
 
-def _is_inside(folder: Path, path: str) -> bool:
+def is_inside(folder: Path, path: str) -> bool:
     """Say whether a path of the manifest is a file of its folder: the page shows no other."""
     try:
         return (folder / path).is_file() and (folder / path).resolve().is_relative_to(

@@ -15,6 +15,7 @@ from typing import Any
 from unicodedata import category
 
 from genhub.execution.folder import read_manifest, replace_file
+from genhub.execution.speedup import timing_rows
 from genhub.kinds import noun
 from genhub.report.facts import cards, headline, origin_rows, verdict
 from genhub.report.figures import bars_figure, lines_figure
@@ -22,7 +23,7 @@ from genhub.report.gallery import count_media, gallery_of, shot_of
 from genhub.report.media import Room
 from genhub.report.words import number, seconds, short, size
 
-__all__ = ["write_report"]
+__all__ = ["LIMIT", "REPORT", "ROOMS", "template", "write_report"]
 
 REPORT = "report.html"
 LIMIT = 8_000_000  # bytes of a page
@@ -57,7 +58,8 @@ def write_report(folder: Path) -> Path:
     return folder / REPORT
 
 
-def _page(folder: Path, manifest: Mapping[str, Any], room: int) -> bytes:
+def template(name: str) -> Any:
+    """Give a template of this package, ready to be rendered."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -71,17 +73,24 @@ def _page(folder: Path, manifest: Mapping[str, Any], room: int) -> bytes:
     environment.filters |= {
         "number": number, "seconds": seconds, "size": size, "short": short, "noun": noun,
     }  # fmt: skip
-    environment.globals |= {"times_rows": times_rows, "origin_rows": origin_rows}
     # In the page as it is: the policy names its hash, so that no other script can run.
     script = files("genhub.report").joinpath("page.js").read_text(encoding="utf-8")
-    page = environment.get_template("page.html.j2").render(
+    environment.globals |= {
+        "times_rows": times_rows,
+        "origin_rows": origin_rows,
+        "script": script,
+        "script_hash": b64encode(sha256(script.encode()).digest()).decode(),
+    }
+    return environment.get_template(name)
+
+
+def _page(folder: Path, manifest: Mapping[str, Any], room: int) -> bytes:
+    page = template("page.html.j2").render(
         manifest=manifest,
         headline=headline(manifest),
         verdict=verdict(manifest),
         cards=cards(manifest),
         blocks=sorted(_blocks(folder, manifest, room), key=lambda block: block.order),
-        script=script,
-        script_hash=b64encode(sha256(script.encode()).digest()).decode(),
     )
     return page.encode(errors="replace")
 
@@ -134,15 +143,11 @@ def _metrics(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def _timing(timing: Mapping[str, Any]) -> dict[str, Any]:
     """Lay out times that were taken in turns, with the interval of each ratio."""
-    reference = timing.get("reference", "baseline")
-    header = ("variant", "ms per step", "ms per sample", f"times as fast as {reference} (95 %)")
-    rows = []
-    for name, about in timing.get("variants", {}).items():
-        ratio = about.get("speedup")
-        said = f"{ratio['ratio']:.3g} ({ratio['low']:.3g} to {ratio['high']:.3g})" if ratio else "-"
-        times = [number(about.get(key)) for key in ("ms_per_step", "ms_per_sample")]
-        rows.append((name, *times, said))
-    return {"header": header, "rows": rows}
+    figures = timing_rows(timing)
+    rows = [
+        (name, *(row.get(name, "-") for row in figures.values())) for name in timing["variants"]
+    ]
+    return {"header": ("variant", *figures), "rows": rows}
 
 
 def _times(manifest: Mapping[str, Any]) -> Iterator[Block]:
