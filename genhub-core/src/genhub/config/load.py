@@ -19,6 +19,7 @@ from genhub.config.checks import (
     locate_prompts,
     read_by,
 )
+from genhub.config.faults import culprit, of_fault
 from genhub.config.files import expand, read_file
 from genhub.config.messages import explain, of_wrong_type, place
 from genhub.config.model import RunConfig
@@ -146,6 +147,11 @@ def _validated(root: Node, registries: Registries) -> tuple[_Validated | None, l
         root, config = _checked(named.root, model)
     except ValidationError as error:
         return None, [*problems, *explain(error.errors(include_url=False), named.root, model)]
+    except (Exception, SystemExit) as error:  # raised by a Config of a plugin
+        used = culprit(named.used, error)
+        if used is None:
+            raise
+        return None, [*problems, replace(of_fault(used, error), mark=place(named.root, used.loc))]
     if problems:
         return None, problems
     config._spellings = dict(_spellings(root))

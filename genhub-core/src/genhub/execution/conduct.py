@@ -61,7 +61,7 @@ def _beforehand(under_way: ProcessRun, target: Target) -> dict[str, Any]:
         "repository": about_repository(home),
         "hooks": under_way.hooks.names(),
     }
-    if target.repeats is not None:
+    if target.repeats not in (None, under_way.folder.name):
         facts["repeats"] = target.repeats
     if under_way.is_given:
         facts["pipeline_given"] = True

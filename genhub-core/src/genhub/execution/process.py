@@ -17,9 +17,10 @@ from genhub.comm import SoloComm
 from genhub.config import Loaded, redact
 from genhub.execution.checkpoint import FileCheckpoint
 from genhub.execution.earlier import METRICS, take_up
-from genhub.execution.embed import embedded
+from genhub.execution.embed import payloads_of
 from genhub.execution.folder import RunFolder
 from genhub.execution.generation import Active, make, warm_up
+from genhub.execution.kept import Kept, KeptSink
 from genhub.execution.load import LoadedModel, choose_device
 from genhub.execution.log import without_noise
 from genhub.execution.machine import about_model, about_plugins
@@ -71,12 +72,15 @@ class ProcessRun:
         self._files = files
         self._registries = registries
         self._models = models
+        self._kept = Kept(files.path, files.kept)
         self._active: Active | None = None
         self._steps_done = self._steps_total = 0
         self._noted = 0.0
         self._last_progress = time.perf_counter()
         if self.comm.rank == 0:
             take_up(files, self.summary, self.phases)
+            for text in (*registries.take_remarks(), *hooks.problems):
+                self.problem(text)
 
     @property
     def manifest(self) -> Mapping[str, Any]:
@@ -186,9 +190,16 @@ class ProcessRun:
         return tuple(a for rank in made for a in rank)
 
     def _make(self, active: Active, request: Request) -> tuple[Artifact, ...]:
+        payloads = payloads_of(active.loaded.config, request.samples, self.is_given)
+        kept = self._kept.of(request, payloads)
+        whole = len(kept) == len(request.samples)
+        if self._kept.any and active.attached.context.comm.agree(whole):
+            self._steps_done += active.loaded.config.sampling.steps
+            return self._keep(tuple(kept.values()) if self.comm.rank == 0 else (), 0.0)
         sink: Sink = NoSink()
         if self._writes(active.attached.installed):
             sink = self.sink(request, active.attached.context.facts.modality)
+        sink = KeptSink(sink, request, payloads, kept, tells=self.comm.rank == 0)
         if self.config.compare and active.name not in self.summary.steps:
             warm_up(active, request, self.phases)
         times = self.summary.steps.setdefault(active.name, StepTimes())
@@ -216,13 +227,10 @@ class ProcessRun:
     def sink(self, request: Request, kind: str) -> Sink:
         """Open a sink for the media of one request; raises GH305 and GH505 as `open_sink` does."""
         active = self._entered()
-        embed = None
-        if self.config.output.embed_config:
-            embed = {
-                s.index: embedded(active.loaded.config, s, self.is_given) for s in request.samples
-            }
-        pipeline, output = active.model.pipeline, active.loaded.config.output
-        return open_sink(kind, self.folder, request, embed, output, pipeline)
+        config, pipeline, embed = active.loaded.config, active.model.pipeline, None
+        if config.output.embed_config:
+            embed = payloads_of(config, request.samples, self.is_given)
+        return open_sink(kind, self.folder, request, embed, config.output, pipeline)
 
     def measure(
         self, artifacts: Sequence[Artifact], baseline: Sequence[Artifact] = ()
@@ -294,7 +302,7 @@ class ProcessRun:
 
     def state(self) -> dict[str, Any]:
         """Give what the manifest says of the work so far."""
-        return {"phases": self.phases.to_json(), **self.summary.to_json()}
+        return {"phases": self.phases.to_json(), **self.summary.to_json(self._kept.unseen())}
 
     def _entered(self) -> Active:
         if self._active is None:
@@ -382,7 +390,7 @@ class ProcessRun:
         self.summary.artifacts += kept
         if time.monotonic() > self._noted + NOTE_EVERY:  # the manifest grows with every artifact
             self.note()
-        for artifact in kept:
+        for artifact in (a for a in kept if a.path not in self._kept.told):
             self.hooks.call("genhub_artifact", artifact=artifact, run=self)
         return kept
 

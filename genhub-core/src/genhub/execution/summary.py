@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,10 +25,10 @@ class Summary:
     earlier: dict[str, Any] = field(default_factory=dict)  # steps that were timed before a break
     timing: dict[str, Any] = field(default_factory=dict)  # what `time: true` found
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the entries of the manifest."""
+    def to_json(self, unseen: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+        """Give the entries of the manifest; `unseen` are artifacts from before a break."""
         return {
-            "artifacts": [artifact_json(a) for a in self.artifacts],
+            "artifacts": [*map(artifact_json, self.artifacts), *unseen],
             "metrics": self.metrics,
             "variants": {
                 name: {
