@@ -11,6 +11,7 @@ from typing import Any
 from genhub.config import to_yaml
 from genhub.execution.load import require_libraries
 from genhub.execution.target import find_target
+from genhub.launch.world import place_here
 from genhub.registry import default
 
 
@@ -36,18 +37,21 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Run it; the hook `progress` tells where the results are."""
-    # A wrong config and a missing library are told before seconds go into importing torch.
-    config = find_target(args.what, args.set, default()).loaded.config
-    if args.dry_run:
-        as_json = json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
-        sys.stdout.write(as_json if args.json else to_yaml(config))
-        return 0
+    place = place_here()
+    if place is None or args.dry_run:
+        # A wrong config and a missing library are told before seconds go into importing torch;
+        # of several ranks, one shall tell them, and for that they must have met.
+        config = find_target(args.what, args.set, default()).loaded.config
+        if args.dry_run:
+            as_json = json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
+            sys.stdout.write(as_json if args.json else to_yaml(config))
+            return 0
     require_libraries()
 
     from genhub.execution import run as execute
 
     result = execute(args.what, set=args.set, quiet=args.quiet or args.json, output=args.output)
-    if args.json:
+    if args.json and (place is None or place.rank == 0):
         sys.stdout.write(json.dumps(_results(result), indent=2) + "\n")
     return 0
 

@@ -122,13 +122,11 @@ def cause(logs: Path, status: int | None) -> GenHubError:
     if status is None:
         return GenHubError("GH603", "interrupted", hint="what was finished by then is kept")
     told = [json.loads(path.read_text()) for path in sorted(logs.glob(f"rank*/{ERROR}"))]
-    first = next((entry for entry in told if entry["first"]), None)
-    if first is not None and first["problems"][0]["code"] != LOST:
-        error = from_json(first["problems"])
-    else:
-        error = _silent(logs) or (from_json(first["problems"]) if first else _unknown(logs, status))
+    error = from_json(told[0]["cause"]) if told else None  # ranks agree on which was the first
+    if error is None or error.code == LOST:
+        error = _silent(logs) or error or _unknown(logs, status)
     for entry in told:
-        text = str(from_json(entry["problems"]))
+        text = str(from_json(entry["own"]))
         if text != str(error):
             error.add_note(f"also, on another rank: {text}")
     return error
