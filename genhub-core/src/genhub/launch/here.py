@@ -76,14 +76,16 @@ def _together(
             comms[rank].abort()
 
     others = [
-        threading.Thread(target=copy_context().run, args=(carry, rank), name=f"rank {rank}")
+        threading.Thread(
+            target=copy_context().run, args=(carry, rank), name=f"rank {rank}", daemon=True
+        )
         for rank in range(1, len(runs))
     ]
     for thread in others:
         thread.start()
     carry(0)
     for thread in others:
-        thread.join()
+        thread.join(target.loaded.config.launch.timeout)  # a lost one may never come back
     causes = [end for end in ends if not isinstance(end[1], PeerLost)]
     rank, error = next(iter(causes or ends), (0, None))
     return None if error is None else of_rank(rank, error)
