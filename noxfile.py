@@ -68,6 +68,16 @@ def core(session: nox.Session) -> None:
     _pytest(session, "python", *session.posargs)
 
 
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Read 10,000 mutated configs, of which `core` reads 1,500."""
+    wheels = _wheels(session, ["core"])
+    session.install("-c", str(CONSTRAINTS), "pytest", "hypothesis", *wheels)
+    session.install("--force-reinstall", "--no-deps", *wheels)
+    session.chdir(_tests_elsewhere(session, "genhub-core") / "config")
+    _pytest(session, "python", "test_mutations.py", env={"GENHUB_FUZZ": "1"})
+
+
 @nox.session(venv_backend="none")
 @nox.parametrize("name", [nox.param(name, id=name) for name in PACKAGES])
 def pkg(session: nox.Session, name: str) -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import troublemaker
-from toys import ToySite
 
 from genhub.registry import Registries
+from toys import ToySite
 
 
 @pytest.fixture(scope="session")

@@ -27,9 +27,7 @@ def fail(wanted: dict[str, Any], registries: Any) -> GenHubError:
 def test_every_rank_writes_what_its_own_loop_makes(tmp_path: Path, registries: Any) -> None:
     wanted = config(tmp_path, {"type": "each-its-own"}, launch=SIMULATED)
     result = genhub.run(wanted, set={"sampling.samples": 2}, registries=registries)
-    assert sorted(a.path for a in result.artifacts) == [
-        f"artifacts/00000{i}.png" for i in range(4)
-    ]
+    assert sorted(a.path for a in result.artifacts) == [f"artifacts/00000{i}.png" for i in range(4)]
     assert all((result.folder / a.path).is_file() for a in result.artifacts)
 
 

@@ -49,7 +49,9 @@ def test_needs_are_checked_without_torch():
     assert done.stdout.strip() == "[]"
 
 
-FIX = "add 'launch: {processes: 2}'; with 'launch: {simulate: true}' they are threads of one process"
+FIX = (
+    "add 'launch: {processes: 2}'; with 'launch: {simulate: true}' they are threads of one process"
+)
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,13 @@ class Output(Block):
 
     dir: str = Field("runs", min_length=1, description="folder that run folders are made in")
     images: Literal["png"] = Field("png", description="format of pictures")
+    audio: Literal["wav"] = Field("wav", description="format of sound")
+    video: Literal["auto", "mp4", "webp"] = Field(
+        "auto", description="format of video; auto: mp4 where PyAV is installed, else webp"
+    )
+    fps: float | None = Field(
+        None, gt=0, le=240, description="frames per second of video; default: the model's, else 8"
+    )
     embed_config: bool = Field(True, description="write config and seed into each artifact")
     report: bool = Field(True, description="write report.html")
     allow_nan: bool = Field(False, description="keep samples whose latents are not finite")
@@ -138,6 +145,11 @@ class RunConfig(Block):
     compare: list[str] = Field(
         default_factory=list, description="baseline and names of variants to run beside this"
     )
+    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
+        default_factory=dict,
+        description="paths and values: each combination becomes a variant and is compared",
+    )
+    time: bool = Field(False, description="time what is compared, in turns, after it was made")
     metrics: list[str] = Field(default_factory=list, description="figures to compute")
     output: Output = Field(default_factory=Output, description="what is written, and where")
     hooks: list[str] = Field(default_factory=list, description="further hook plugins")

@@ -37,6 +37,8 @@ def work(under_way: ProcessRun, files: RunFolder, target: Target) -> GenHubError
             files.note(**_beforehand(under_way, target))
         task = task_of(loaded)
         task.cls(loaded.config.task).run(under_way)
+        if loaded.config.time:
+            under_way.time_variants()
         under_way.meet()
         with under_way.phases.measure("metrics"):
             for figures in under_way.hooks.call("genhub_metrics", run=under_way):
@@ -59,7 +61,7 @@ def _beforehand(under_way: ProcessRun, target: Target) -> dict[str, Any]:
         "repository": about_repository(home),
         "hooks": under_way.hooks.names(),
     }
-    if target.repeats is not None:
+    if target.repeats not in (None, under_way.folder.name):
         facts["repeats"] = target.repeats
     if under_way.is_given:
         facts["pipeline_given"] = True

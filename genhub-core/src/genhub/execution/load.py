@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ class LoadedModel:
     source: Source
     device: Any
     dtype: str = ""
+    known: dict[Any, Any] = field(default_factory=dict)  # its Facts, by what was asked
 
 
 def require_libraries() -> None:
@@ -105,11 +106,11 @@ def locate(model: Any, registries: Registries) -> Source:
 
 def _refuse_idle(model: Any, kind: str, *fields: str) -> None:
     """Raise GH305 where a field is set that means nothing for this kind of source."""
-    for field in fields:
-        if getattr(model, field) != type(model).model_fields[field].default:
+    for name in fields:
+        if getattr(model, name) != type(model).model_fields[name].default:
             raise GenHubError(
                 "GH305",
-                f"model.{field} means nothing for {kind}, and model.source is '{model.source}'",
+                f"model.{name} means nothing for {kind}, and model.source is '{model.source}'",
                 hint="remove it",
             )
 

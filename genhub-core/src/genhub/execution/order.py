@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Any
 from genhub.config import Loaded, redact, to_yaml
 from genhub.errors import GenHubError
 from genhub.execution.checks import check
-from genhub.execution.faults import refused
 from genhub.execution.folder import RunFolder
 from genhub.execution.target import RESOLVED, Target, find_target
 from genhub.hooks import Hooks
@@ -37,9 +36,14 @@ class Order:
     output: str | PathLike[str] | None
     registries: Registries
 
+    @cached_property
+    def found(self) -> Target:
+        """Read the config, once."""
+        return find_target(self.config, self.set, self.registries)
+
     def target(self) -> Target:
         """Read and check the config; raises GenHubError before anything is written."""
-        target = find_target(self.config, self.set, self.registries)
+        target = self.found
         if target.needs_pipeline and self.pipeline is None:
             raise GenHubError(
                 "GH608",
@@ -54,19 +58,13 @@ def folder_for(order: Order, target: Target) -> RunFolder:
     """Make the folder of a run, with its config in it, or open that of an unfinished one."""
     config = target.loaded.config
     hide = partial(redact, config)
-    if target.unfinished is not None:
+    if target.unfinished is not None and order.output is None:
         return RunFolder.reopen(target.unfinished, hide)
     parent = Path(order.output if order.output is not None else config.output.dir).expanduser()
     resolved = to_yaml(config)
     digest = sha256(resolved.encode()).hexdigest()
-    files = RunFolder.create(parent, config.name or "run", digest, hide)
-    try:
-        files.write("config.yaml", target.loaded.text)
-        files.write(RESOLVED, resolved)
-        files.note(config_sha256=digest)
-    except OSError as error:
-        raise refused(files.path, error) from error
-    return files
+    written = {"config.yaml": target.loaded.text, RESOLVED: resolved}
+    return RunFolder.create(parent, config.name or "run", digest, hide, written)
 
 
 def hooks_for(order: Order, loaded: Loaded, first: bool = True) -> Hooks:

@@ -12,14 +12,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genhub.api import Artifact, Checkpoint, GenHubError, Request, Sink, Step
+from genhub.api import Artifact, Checkpoint, Request, Sink, Step
 from genhub.comm import SoloComm
 from genhub.config import Loaded, redact
-from genhub.execution.artifacts import NoSink, PictureSink
 from genhub.execution.checkpoint import FileCheckpoint
-from genhub.execution.embed import embedded
+from genhub.execution.earlier import METRICS, take_up
+from genhub.execution.embed import payloads_of
 from genhub.execution.folder import RunFolder
 from genhub.execution.generation import Active, make, warm_up
+from genhub.execution.kept import Kept, KeptSink
 from genhub.execution.load import LoadedModel, choose_device
 from genhub.execution.log import without_noise
 from genhub.execution.machine import about_model, about_plugins
@@ -27,7 +28,9 @@ from genhub.execution.models import Models, Replicas, facts_at
 from genhub.execution.phases import Phases, StepTimes, peak_memory
 from genhub.execution.requests import samples_of, warn_of_cut_prompts
 from genhub.execution.result import artifact_of
+from genhub.execution.sinks import NoSink, open_sink
 from genhub.execution.summary import Summary
+from genhub.execution.timing import Turn, WarmUp, take_turns, time_batch
 from genhub.hooks import Hooks
 from genhub.launch.alone import alone
 from genhub.metrics.measure import figures_of
@@ -69,10 +72,15 @@ class ProcessRun:
         self._files = files
         self._registries = registries
         self._models = models
+        self._kept = Kept(files.path, files.kept)
         self._active: Active | None = None
         self._steps_done = self._steps_total = 0
         self._noted = 0.0
         self._last_progress = time.perf_counter()
+        if self.comm.rank == 0:
+            take_up(files, self.summary, self.phases)
+            for text in (*registries.take_remarks(), *hooks.problems):
+                self.problem(text)
 
     @property
     def manifest(self) -> Mapping[str, Any]:
@@ -127,6 +135,30 @@ class ProcessRun:
             )
             yield attached
 
+    def time_variants(self) -> None:
+        """Time what is compared in turns, and note what was found."""
+        names = ("main", *self.config.compare)
+        configs = {name: self._loaded.variant(name).config for name in names}
+        with self.phases.measure("timing"):
+            self.summary.timing = take_turns(configs, self._turn, self.progress)
+        self.note()
+
+    def _turn(self, variant: str, warm: WarmUp) -> Turn:
+        """Attach a variant once more, of which nobody is told, and time one batch."""
+        loaded = self._loaded.variant(variant)
+        together = loaded.config.parallel is not None
+
+        def taken() -> Turn:
+            with ExitStack() as stack:
+                stack.enter_context(without_noise())
+                model, _ = stack.enter_context(self._models.lent(loaded.config))
+                plan = self._plan(loaded, model)
+                attached = stack.enter_context(self._install(loaded, model, plan))
+                return time_batch(Active(variant, loaded, model, attached), warm)
+
+        turn: Turn = taken() if together else alone(self.comm, taken)
+        return turn
+
     def requests(self, variant: str | None = None) -> Iterator[Request]:
         """Give the batches of the variant whose pipeline is entered, seeded per sample."""
         active = self._entered()
@@ -158,9 +190,16 @@ class ProcessRun:
         return tuple(a for rank in made for a in rank)
 
     def _make(self, active: Active, request: Request) -> tuple[Artifact, ...]:
+        payloads = payloads_of(active.loaded.config, request.samples, self.is_given)
+        kept = self._kept.of(request, payloads)
+        whole = len(kept) == len(request.samples)
+        if self._kept.any and active.attached.context.comm.agree(whole):
+            self._steps_done += active.loaded.config.sampling.steps
+            return self._keep(tuple(kept.values()) if self.comm.rank == 0 else (), 0.0)
         sink: Sink = NoSink()
         if self._writes(active.attached.installed):
             sink = self.sink(request, active.attached.context.facts.modality)
+        sink = KeptSink(sink, request, payloads, kept, tells=self.comm.rank == 0)
         if self.config.compare and active.name not in self.summary.steps:
             warm_up(active, request, self.phases)
         times = self.summary.steps.setdefault(active.name, StepTimes())
@@ -186,20 +225,12 @@ class ProcessRun:
         return [asdict(artifact) for artifact in self._make(active, request)]
 
     def sink(self, request: Request, kind: str) -> Sink:
-        """Open a sink for the media of one request; raises GH305 for what is no picture."""
-        if kind != "image":
-            raise GenHubError(
-                "GH305",
-                f"this version writes pictures, and the model makes {kind}",
-                hint="where the model makes pictures after all, say model: {modality: image}",
-            )
-        embed = None
-        if self.config.output.embed_config:
-            active = self._entered()
-            embed = {
-                s.index: embedded(active.loaded.config, s, self.is_given) for s in request.samples
-            }
-        return PictureSink(self.folder, request, embed)
+        """Open a sink for the media of one request; raises GH305 and GH505 as `open_sink` does."""
+        active = self._entered()
+        config, pipeline, embed = active.loaded.config, active.model.pipeline, None
+        if config.output.embed_config:
+            embed = payloads_of(config, request.samples, self.is_given)
+        return open_sink(kind, self.folder, request, embed, config.output, pipeline)
 
     def measure(
         self, artifacts: Sequence[Artifact], baseline: Sequence[Artifact] = ()
@@ -228,7 +259,7 @@ class ProcessRun:
     def log_for(self, variant: str, metrics: Mapping[str, float]) -> None:
         """Append figures of a variant, whichever is attached."""
         line = {key: _finite(value) for key, value in metrics.items()}
-        self._files.append("metrics.jsonl", json.dumps({"variant": variant, **line}))
+        self._files.append(METRICS, json.dumps({"variant": variant, **line}))
         self.summary.metrics.setdefault(variant, {}).update(line)
 
     def progress(self, done: int, total: int, note: str = "") -> None:
@@ -271,7 +302,7 @@ class ProcessRun:
 
     def state(self) -> dict[str, Any]:
         """Give what the manifest says of the work so far."""
-        return {"phases": self.phases.to_json(), **self.summary.to_json()}
+        return {"phases": self.phases.to_json(), **self.summary.to_json(self._kept.unseen())}
 
     def _entered(self) -> Active:
         if self._active is None:
@@ -359,7 +390,7 @@ class ProcessRun:
         self.summary.artifacts += kept
         if time.monotonic() > self._noted + NOTE_EVERY:  # the manifest grows with every artifact
             self.note()
-        for artifact in kept:
+        for artifact in (a for a in kept if a.path not in self._kept.told):
             self.hooks.call("genhub_artifact", artifact=artifact, run=self)
         return kept
 

@@ -16,7 +16,10 @@ REPORT = "report.html"
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run made: `metrics` by variant, `report` where one was written."""
+    """What a run made: `metrics` by variant, `report` where one was written.
+
+    `timing` is what `time: true` found, as in manifest.json.
+    """
 
     folder: Path
     status: str
@@ -24,6 +27,7 @@ class RunResult:
     artifacts: tuple[Artifact, ...] = ()
     report: Path | None = None
     problems: tuple[str, ...] = ()
+    timing: dict[str, Any] = field(default_factory=dict)
 
 
 def result_of(folder: Path, manifest: Mapping[str, Any]) -> RunResult:
@@ -36,6 +40,7 @@ def result_of(folder: Path, manifest: Mapping[str, Any]) -> RunResult:
         tuple(artifact_of(entry) for entry in manifest.get("artifacts", ())),
         report if report.is_file() else None,
         tuple(manifest.get("problems", ())),
+        manifest.get("timing", {}),
     )
 
 

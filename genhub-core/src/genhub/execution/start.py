@@ -15,7 +15,7 @@ from genhub.execution.result import RunResult
 from genhub.launch.world import place_here, start_lines, world_of
 from genhub.registry import Registries, default
 
-__all__ = ["RunResult", "plan_text", "run"]
+__all__ = ["RunResult", "begin", "plan_text", "run"]
 
 
 def run(
@@ -39,7 +39,11 @@ def run(
 
     Raises GenHubError; what existed by then is kept, and manifest.json tells how the run ended.
     """
-    order = Order(config, set or (), pipeline, quiet, output, registries or default())
+    return begin(Order(config, set or (), pipeline, quiet, output, registries or default()))
+
+
+def begin(order: Order) -> RunResult:
+    """Do what `run` does, for arguments that may have been read already."""
     place = place_here()
     if place is not None and place.world > 1:
         from genhub.launch.rank import run_rank
@@ -51,7 +55,7 @@ def run(
         from genhub.launch.here import run_alone, run_simulated
 
         return run_alone(order, target) if world == 1 else run_simulated(order, target, world)
-    if pipeline is not None:
+    if order.pipeline is not None:
         raise GenHubError(
             "GH406",
             f"a pipeline given in Python cannot be handed to {world} processes",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from contextvars import copy_context
 
 from genhub.comm import ThreadComm
@@ -28,7 +29,7 @@ def run_alone(order: Order, target: Target) -> RunResult:
     files = folder_for(order, target)
     models = Models(order.registries, order.pipeline)
     under_way = ProcessRun(target.loaded, files, hooks, order.registries, models)
-    with keep_log(files.logs, under_way.problem, under_way.redact):
+    with closing(files), keep_log(files.logs, under_way.problem, under_way.redact):
         error = conclude(under_way, files, work(under_way, files, target))
     if error is not None:
         raise error
@@ -54,7 +55,7 @@ def run_simulated(order: Order, target: Target, world: int) -> RunResult:
         )
         for comm in comms
     ]
-    with keep_log(files.logs, runs[0].problem, runs[0].redact):
+    with closing(files), keep_log(files.logs, runs[0].problem, runs[0].redact):
         with without_noise():  # for all ranks, as it changes what belongs to the process
             error = _together(runs, target, comms, files)
         error = conclude(runs[0], files, error)

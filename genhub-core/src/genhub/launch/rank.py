@@ -104,14 +104,16 @@ def _connect(target: Target, place: Place, store: Any) -> TorchComm:
 
 def _files(order: Order, target: Target, folder: Path | None, comm: TorchComm) -> RunFolder:
     """Give this rank its view of the run folder; rank 0 makes it where nobody has."""
-    made = folder_for(order, target) if folder is None and comm.rank == 0 else None
-    path = Path(comm.gather_objects(str(made.path if made else folder))[0])
-    if made is not None:
-        return made
-    files = RunFolder(
-        path, {} if comm.rank else read_manifest(path), partial(redact, target.loaded.config)
-    )
-    return files.seen_by(comm.rank) if comm.rank else files
+    files, hide = None, partial(redact, target.loaded.config)
+    if comm.rank == 0 and folder is not None:
+        files = RunFolder(folder, read_manifest(folder), hide)
+    elif comm.rank == 0:
+        files = folder_for(order, target)
+    path, kept = comm.gather_objects(None if files is None else [str(files.path), files.kept])[0]
+    if files is not None:
+        return files
+    manifest = {} if kept is None else {"artifacts": kept}
+    return RunFolder(Path(path), manifest, hide).seen_by(comm.rank)
 
 
 def _versions(names: Iterable[str]) -> dict[str, str]:
