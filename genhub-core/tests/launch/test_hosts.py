@@ -32,7 +32,7 @@ def test_accelerate_launch_starts_the_ranks(site: Path, tmp_path: Path) -> None:
 def test_ranks_whose_plans_differ_end_with_one_sentence(site: Path, tmp_path: Path) -> None:
     launcher = ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     wanted = config(tmp_path, {"type": "trouble", "trouble": "plans"})
-    status, out, err = run_by(launcher, site, tmp_path, wanted)
+    status, _, err = run_by(launcher, site, tmp_path, wanted)
     assert status == 1
     assert err.count("error[") == 1
     assert "error[GH609] the ranks of this run disagree on plan: rank 0 has" in err

@@ -69,7 +69,7 @@ def test_a_pipeline_in_hand_serves_all_threads_and_stays_as_it_was(
 
     pipeline = Shapes().load(torch.float32, torch.device("cpu"))
     scheduler, forward = pipeline.scheduler, pipeline.unet.forward
-    wanted = config(tmp_path, {"type": "cfg-parallel"}, launch=SIMULATED)
+    wanted = config(tmp_path, {"type": "cfg-parallel"}, launch={"simulate": True})
     result = genhub.run(wanted, pipeline=pipeline, registries=registries)
     assert len(result.artifacts) == 2
     assert pipeline.scheduler is scheduler and pipeline.unet.forward == forward
@@ -77,8 +77,9 @@ def test_a_pipeline_in_hand_serves_all_threads_and_stays_as_it_was(
 
 
 def test_a_pipeline_in_hand_cannot_go_to_other_processes(tmp_path: Path, registries: Any) -> None:
+    wanted = config(tmp_path, {"type": "trouble"}, launch={"processes": 2})
     with pytest.raises(GenHubError) as caught:
-        genhub.run(config(tmp_path, {"type": "trouble"}), pipeline=object(), registries=registries)
+        genhub.run(wanted, pipeline=object(), registries=registries)
     assert caught.value.code == "GH406" and "simulate: true" in str(caught.value)
     assert not (tmp_path / "runs").exists()
 

@@ -39,7 +39,9 @@ def run_alone(order: Order, target: Target) -> RunResult:
 def run_simulated(order: Order, target: Target, world: int) -> RunResult:
     """Run `world` ranks as threads, each on a replica of the pipeline that shares its tensors."""
     launch = target.loaded.config.launch
-    comms = ThreadComm.group(world, choose_device(launch.devices), launch.timeout)
+    given = order.pipeline
+    device = choose_device(launch.devices) if given is None else given.device
+    comms = ThreadComm.group(world, device, launch.timeout)
     hooks = [hooks_for(order, target.loaded, rank == 0) for rank in range(world)]
     files = folder_for(order, target)
     shared = Models(order.registries, order.pipeline)
