@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from genhub import __version__
-from genhub.errors import EXIT_INTERRUPTED, EXIT_RUN_FAILED, GenHubError
+from genhub.errors import EXIT_INTERRUPTED, EXIT_RUN_FAILED, GenHubError, ToldElsewhere
 from genhub.streams import printable
 
 __all__ = ["main"]
@@ -64,7 +64,8 @@ def main(argv: list[str] | None = None) -> int:
         return status
     except GenHubError as error:
         _traceback_if(verbose)
-        _tell(error, as_json)
+        if not isinstance(error, ToldElsewhere):
+            _tell(error, as_json)
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
