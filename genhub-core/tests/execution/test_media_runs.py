@@ -15,6 +15,7 @@ from PIL import Image
 import genhub
 from genhub.cli import main
 from genhub.execution.artifacts import read_embedded
+from genhub.execution.folder import read_manifest
 
 PLAIN = {
     "layers_per_block": 1,
@@ -133,6 +134,16 @@ def test_video_is_generated_at_the_rate_of_the_config(video_run: Any) -> None:
             film.load()
             assert film.info["duration"] == 200
     assert video_run.report.read_text().count("<picture>") == 2
+
+
+def test_a_metric_of_pictures_says_that_it_cannot_judge_video(
+    video_run: Any, tmp_path: Path
+) -> None:
+    about = config(Path(read_manifest(video_run.folder)["model"]["source"]), tmp_path, frames=2)
+    about["sampling"] |= {"height": 16, "width": 16}
+    about |= {"metrics": ["psnr"], "compare": ["baseline"]}
+    with pytest.raises(genhub.GenHubError, match="judges pictures, and this run makes video"):
+        genhub.run(about, quiet=True)
 
 
 @pytest.mark.parametrize("made", ["sound_run", "video_run"])

@@ -72,6 +72,7 @@ def made(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
                 Section(
                     HOSTILE, text="More <b>text</b>.", table=(["a"], [[1], [None]]),
                     pictures=(("artifacts/000000.png", "again"),), order=55,
+                    series={HOSTILE: [(0, 1), (1, 3)]}, axes=("epoch", HOSTILE),
                 )
             ]  # fmt: skip
 
@@ -102,7 +103,7 @@ def test_the_page_has_all_its_parts(made: Any) -> None:
         assert word in page.text, word
     # Three samples, each with baseline, variant and difference, and the picture of the section.
     assert page.tags["img"] == 10
-    assert page.tags["svg"] == 1
+    assert page.tags["svg"] == 2
 
 
 def test_the_page_asks_nothing_of_anybody_else(made: Any) -> None:

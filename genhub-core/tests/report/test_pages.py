@@ -165,7 +165,12 @@ def test_ranks_curves_and_sections_are_drawn(page_of: Any) -> None:
     assert titles == ["Figures", "Ranks", "Curves", "Which layers", "Machine and model", "Config"]
     shown = "".join(root.itertext())
     assert "rank 1 |....####|" in shown and "123 kB sent" in shown and "1.7 times" in shown
-    for drawing in ("ranks over time", "loss over step", "lr over step", "accuracy over FLOPs"):
+    for drawing in (
+        "steps of each rank over time",
+        "loss over step",
+        "lr over step",
+        "accuracy over FLOPs",
+    ):
         assert f'aria-label="{drawing}"' in text
 
 
