@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     if words[0] in ("-V", "--version"):
         sys.stdout.write(f"genhub {__version__}\n")
         return 0
-    from genhub.errors import EXIT_INTERRUPTED, EXIT_RUN_FAILED, GenHubError
+    from genhub.errors import EXIT_INTERRUPTED, EXIT_RUN_FAILED, GenHubError, ToldElsewhere
     from genhub.streams import printable
 
     verbose, as_json = "--verbose" in words, "--json" in words
@@ -73,7 +73,8 @@ def main(argv: list[str] | None = None) -> int:
         return status
     except GenHubError as error:
         _traceback_if(verbose)
-        _tell(error, as_json)
+        if not isinstance(error, ToldElsewhere):
+            _tell(error, as_json)
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")

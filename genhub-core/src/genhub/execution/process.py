@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from genhub.api import Artifact, Checkpoint, Request, Sink, Step
 from genhub.comm import SoloComm
 from genhub.config import Loaded, redact
+from genhub.execution.attaching import install_plan, parallel_json, plan_for, writes
 from genhub.execution.checkpoint import FileCheckpoint
 from genhub.execution.earlier import METRICS, take_up
 from genhub.execution.embed import payloads_of
@@ -24,7 +25,7 @@ from genhub.execution.kept import Kept, KeptSink
 from genhub.execution.load import LoadedModel, choose_device
 from genhub.execution.log import without_noise
 from genhub.execution.machine import about_model, about_plugins
-from genhub.execution.models import Models, Replicas, facts_at
+from genhub.execution.models import Models, Replicas
 from genhub.execution.phases import Phases, StepTimes, peak_memory
 from genhub.execution.requests import samples_of, warn_of_cut_prompts
 from genhub.execution.result import artifact_of
@@ -34,7 +35,6 @@ from genhub.execution.timing import Turn, WarmUp, take_turns, time_batch
 from genhub.hooks import Hooks
 from genhub.launch.alone import alone
 from genhub.metrics.measure import figures_of
-from genhub.plan import install, make_plan
 from genhub.registry import Registries
 
 if TYPE_CHECKING:
@@ -129,10 +129,10 @@ class ProcessRun:
                 attached = stack.enter_context(self._attach(loaded, model))
             self._active = Active(name, loaded, model, attached)
             stack.callback(self._leave)
-            self.note(
-                sites=[asdict(site) for site in attached.plan.facts.sites],
-                **self._parallel(attached.plan.parallel),
-            )
+            about: dict[str, Any] = {"sites": [asdict(site) for site in attached.plan.facts.sites]}
+            if attached.plan.parallel is not None and "parallel" not in self.manifest:
+                about["parallel"] = parallel_json(attached.plan.parallel)
+            self.note(**about)
             yield attached
 
     def time_variants(self) -> None:
@@ -152,7 +152,7 @@ class ProcessRun:
             with ExitStack() as stack:
                 stack.enter_context(without_noise())
                 model, _ = stack.enter_context(self._models.lent(loaded.config))
-                plan = self._plan(loaded, model)
+                plan = plan_for(loaded, model, self.comm.world)
                 attached = stack.enter_context(self._install(loaded, model, plan))
                 return time_batch(Active(variant, loaded, model, attached), warm)
 
@@ -197,7 +197,7 @@ class ProcessRun:
             self._steps_done += active.loaded.config.sampling.steps
             return self._keep(tuple(kept.values()) if self.comm.rank == 0 else (), 0.0)
         sink: Sink = NoSink()
-        if self._writes(active.attached.installed):
+        if writes(active.attached.installed, self.comm):
             sink = self.sink(request, active.attached.context.facts.modality)
         sink = KeptSink(sink, request, payloads, kept, tells=self.comm.rank == 0)
         if self.config.compare and active.name not in self.summary.steps:
@@ -213,13 +213,6 @@ class ProcessRun:
             finally:  # what stands on the disk when a batch is cut short belongs to the run
                 artifacts = self._keep(sink.close(), seconds)
         return artifacts
-
-    def _writes(self, installed: Any) -> bool:
-        """Say whether this rank writes: all that a scheduler's own loop has, else the first."""
-        if installed is None or self.comm.world == 1:
-            return True
-        own_loop = installed.generate is not None
-        return self.comm.rank in (installed.output_ranks[: None if own_loop else 1])
 
     def _listed(self, active: Active, request: Request) -> list[dict[str, Any]]:
         return [asdict(artifact) for artifact in self._make(active, request)]
@@ -310,7 +303,7 @@ class ProcessRun:
         return self._active
 
     def _attach(self, loaded: Loaded, model: LoadedModel) -> Any:
-        plan = self._plan(loaded, model)
+        plan = plan_for(loaded, model, self.comm.world)
         self.comm.same(plan=plan.digest)
         self.hooks.call("genhub_plan", plan=plan)
         attached = self._install(loaded, model, plan)
@@ -321,27 +314,8 @@ class ProcessRun:
             raise
         return attached
 
-    def _plan(self, loaded: Loaded, model: LoadedModel) -> Any:
-        world = 1 if loaded.config.parallel is None else self.comm.world
-        return make_plan(loaded, facts_at(loaded.config, model), model.pipeline, world=world)
-
     def _install(self, loaded: Loaded, model: LoadedModel, plan: Any) -> Any:
-        return install(
-            plan,
-            model.pipeline,
-            comm=SoloComm(model.device) if plan.scheduler is None else self.comm,
-            seed=loaded.config.seed,
-            kernels=loaded.config.kernels,
-            registries=self._registries,
-            offline=loaded.config.model.offline,
-        )
-
-    def _parallel(self, plan: Any) -> dict[str, Any]:
-        """Give what the manifest says of a parallel plan, the first one that is attached."""
-        if plan is None or "parallel" in self.manifest:
-            return {}
-        told = {"timeline": plan.timeline(), "bytes": plan.bytes(), "speedup": plan.speedup()}
-        return {"parallel": told}
+        return install_plan(loaded, model, plan, self.comm, self._registries)
 
     def _try_others(self, name: str, model: LoadedModel) -> None:
         """Attach the variants still to come for a moment: what cannot work ends the run now."""
@@ -349,7 +323,8 @@ class ProcessRun:
         for other in ("main", *self.config.compare):
             loaded = self._loaded.variant(other)
             if other != name and loaded.config.model == mine:
-                self._install(loaded, model, self._plan(loaded, model)).detach()
+                plan = plan_for(loaded, model, self.comm.world)
+                self._install(loaded, model, plan).detach()
 
     def _note_model(self, model: LoadedModel) -> None:
         if self.comm.world == 1:
