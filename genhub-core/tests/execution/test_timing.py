@@ -201,3 +201,12 @@ def test_a_pipeline_in_hand_can_be_timed(config: Any, monkeypatch: pytest.Monkey
     config |= {"compare": ["baseline"], "time": True}
     result = genhub.run(config, pipeline=tinypipe.build())
     assert set(result.timing["variants"]) == {"main", "baseline"}
+
+
+def test_ranks_take_their_turns_together(config: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genhub.execution.timing.MOST_ROUNDS", 8)
+    config |= {"parallel": {"type": "cfg-parallel"}, "launch": {"simulate": True}}
+    config |= {"compare": ["baseline"], "time": True}
+    result = genhub.run(config)
+    assert set(result.timing["variants"]) == {"main", "baseline"}
+    assert all(len(v["rounds_ms"]) == 8 for v in result.timing["variants"].values())

@@ -11,6 +11,7 @@ from genhub.report.words import NOTHING, count_of, number, seconds, size
 
 __all__ = ["cards", "headline", "origin_rows", "verdict"]
 
+MOST_CARDS = 12
 NOUNS = {
     "image": "picture",
     "audio": "sound",
@@ -26,7 +27,8 @@ def headline(manifest: Mapping[str, Any]) -> str:
     made = " and ".join(count_of(n, NOUNS[kind]) for kind, n in kinds.items())
     made = made.replace("file of datas", "files of data")
     model = manifest.get("model", {}).get("source")
-    what = f"{made} with {model}" if made and model else made or model or "no model"
+    task = f"task {manifest.get('task', 'unknown')}"
+    what = f"{made} with {model}" if made and model else made or model or task
     machine = manifest.get("machine", {})
     where = [gpu["name"] for gpu in machine.get("gpus", [])][:1]
     if not where and machine:
@@ -71,7 +73,7 @@ def cards(manifest: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     if peak:
         device = next((d for d in peak if d != "cpu" and peak[d]), "cpu")
         found.append(("peak memory", size(peak[device]), device))
-    return found
+    return found[:MOST_CARDS]
 
 
 def origin_rows(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
