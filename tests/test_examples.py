@@ -71,6 +71,20 @@ def test_the_distillation_recipe_trains_and_its_weights_load(tmp_path: Path) -> 
     assert len(result.artifacts) == 1
 
 
+def test_guidance_on_two_ranks_makes_the_pictures_of_one(tmp_path: Path) -> None:
+    result = genhub.run(
+        EXAMPLES / "parallel.yaml",
+        set={
+            "output.dir": str(tmp_path),
+            "launch": {"simulate": True},
+            "sampling.steps": 4,
+            "metrics": ["psnr"],
+        },
+    )
+    assert len(result.artifacts) == 4
+    assert result.metrics["main"]["psnr"] > 100
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_example_says_what_it_is_for(path: Path) -> None:
     assert path.read_text().startswith("# ")
