@@ -29,7 +29,7 @@ LOWEST = ROOT / "constraints-min.txt"
 PLUGINS = ["linfusion"]
 PACKAGES = ["core", *PLUGINS]
 # These need the extra [run].
-HEAVY_CORE_TESTS = ["comm", "plan", "execution", "launch", "shapes", "report"]
+HEAVY_CORE_TESTS = ["comm", "plan", "execution", "launch", "shapes", "report", "testing", "search"]
 BROWSER_TESTS = "browser"  # and these Chromium
 
 CHROMIUM = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]

@@ -26,6 +26,8 @@ COMMANDS = {
     "plan": "show what would be attached where, and run nothing",
     "plugins": "list what the installed packages offer",
     "report": "write the page of a run again, or one about several runs",
+    "new": "write the package of a new plugin, ready to run",
+    "check": "check that a plugin keeps to the rules of its kind",
     "schema": "print the JSON Schema of the files, for editors",
     "show": "tell how a run or one of its files was made",
     "examples": "list, print or write files to start from",
