@@ -151,7 +151,11 @@ def _tell(error: GenHubError, as_json: bool) -> None:
 def _tell_remarks() -> None:
     """Tell what the plugins that were loaded have done, where nothing else has told it."""
     registry = sys.modules.get("genhub.registry")
-    for remark in registry.default().take_remarks() if registry is not None else ():
+    if registry is None:
+        return
+    from genhub.streams import printable
+
+    for remark in registry.default().take_remarks():
         sys.stderr.write(printable(f"warning: {remark}\n"))
 
 

@@ -24,7 +24,7 @@ from torch.nn import Parameter
 
 from genhub.api import Facts
 from genhub.plan.facts import denoisers_of, facts_of
-from genhub.plan.observe import twin_of
+from genhub.plan.observe import Architecture
 from genhub.plan.probe import family_of
 from genhub.plan.size import Asked, fit
 
@@ -250,7 +250,7 @@ def facts(name: str) -> Facts:
 @lru_cache(maxsize=len(FAMILIES))
 def twin(name: str) -> Any:
     """Give a family's denoiser on meta, as `accepts` may meet it."""
-    return twin_of(_made(name).denoiser)
+    return Architecture.of(_made(name).denoiser).on_meta()
 
 
 @lru_cache(maxsize=len(FAMILIES))
