@@ -39,8 +39,8 @@ def find_target(
     """Read a YAML file or a map, the config of a run folder, or the one in a file of results.
 
     A folder whose run did not end well is gone on with; with overrides of more than `launch`, or
-    where its config was changed, it would be another run, so it begins anew. Raises GH608 for a folder or file of
-    another kind.
+    where its config was changed, it would be another run, so it begins anew. Raises GH608 for a
+    folder or file of another kind.
     """
     if isinstance(config, Mapping):
         return Target(load(config, set=set, registries=registries))
