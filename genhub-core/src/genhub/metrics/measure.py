@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, SupportsFloat
 
 from genhub.api import Artifact, GenHubError, Run
 from genhub.registry import Registry
@@ -18,12 +19,14 @@ def figures_of(
     baseline: Sequence[Artifact],
 ) -> Mapping[str, float]:
     """Give the figures of the metric `name`; raises GH606 naming its distribution."""
-    metric = registry.load(name)()
+    metric = registry.load(name)
     try:
-        figures: Mapping[str, float] = metric(run, artifacts, baseline)
+        figures: Mapping[str, float] = metric()(run, artifacts, baseline)
+        if not isinstance(figures, Mapping) or not all(map(_is_figure, figures.items())):
+            raise TypeError(f"it gave {figures!r:.80}, not numbers by name")
     except (GenHubError, OSError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         entry = registry.find(name)
         raise GenHubError(
             "GH606",
@@ -32,3 +35,7 @@ def figures_of(
             hint="the pictures are kept; take it out of `metrics:` to run without it",
         ) from error
     return figures
+
+
+def _is_figure(item: tuple[Any, Any]) -> bool:
+    return isinstance(item[0], str) and isinstance(item[1], SupportsFloat)
