@@ -30,7 +30,7 @@ from genhub.execution.phases import Phases, StepTimes, peak_memory
 from genhub.execution.requests import samples_of, warn_of_cut_prompts
 from genhub.execution.result import artifact_of, listed
 from genhub.execution.sinks import NoSink, open_sink
-from genhub.execution.summary import Summary
+from genhub.execution.summary import Summary, finite
 from genhub.execution.timing import Turn, WarmUp, take_turns, time_batch
 from genhub.hooks import Hooks
 from genhub.launch.alone import alone, together
@@ -255,7 +255,7 @@ class ProcessRun:
 
     def log_for(self, variant: str, metrics: Mapping[str, float]) -> None:
         """Append figures of a variant, whichever is attached."""
-        line = {key: _finite(value) for key, value in metrics.items()}
+        line = {key: finite(value) for key, value in metrics.items()}
         self._files.append(METRICS, json.dumps({"variant": variant, **line}))
         self.summary.metrics.setdefault(variant, {}).update(line)
 
@@ -376,8 +376,3 @@ class ProcessRun:
         for artifact in (a for a in kept if a.path not in self._kept.told):
             self.hooks.call("genhub_artifact", artifact=artifact, run=self)
         return kept
-
-
-def _finite(value: float) -> float | None:
-    """JSON has no NaN and no infinity: a figure that is neither becomes null."""
-    return value if math.isfinite(value) else None
