@@ -37,12 +37,6 @@ def _offers() -> Iterator[tuple[str, str, str]]:
                 yield kind, name.lower(), f"{module}:{name}"
 
 
-HELPING
-            ):
-                name = line.removeprefix("class ").partition("(")[0]
-                yield kind, name.lower(), f"{module}:{name}"
-
-
 HELPING = ("Config", "Processor", "Plan")  # what the plugins are made of
 KINDS = {
     "wrong_mixers": "attention_mixers",
