@@ -41,8 +41,8 @@ def requires(toys: ToySite, dist: str, *requirements: str) -> None:
         file.writelines(f"Requires-Dist: {text}\n" for text in requirements)
 
 
-def examined(toys: ToySite, **environment: str) -> tuple[int, dict[str, Any]]:
-    done = toys.genhub("doctor", "--json", **environment)
+def examined(toys: ToySite, *options: str, **environment: str) -> tuple[int, dict[str, Any]]:
+    done = toys.genhub("doctor", "--json", *options, **environment)
     assert "Traceback" not in done.stderr
     return done.returncode, json.loads(done.stdout)
 
@@ -143,8 +143,9 @@ def test_a_requirement_that_cannot_be_read_is_told(toys: ToySite) -> None:
 )
 def test_a_broken_torch_is_a_finding(toys: ToySite, source: str, cause: str) -> None:
     (toys.folder / "torch.py").write_text(source, encoding="utf-8")
-    status, found = examined(toys)
+    status, found = examined(toys, "--verify")
     assert status == 3
+    assert "kernels were not verified: that needs torch" in found["notes"]
     (line,) = told(found)
     assert line.startswith("GH505 torch is installed, but") and cause in line
     assert found["torch"]["broken"]
