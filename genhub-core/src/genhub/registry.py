@@ -12,13 +12,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from importlib import metadata
 from inspect import isclass
 from typing import Any, Literal
 
 from genhub.errors import GenHubError, PluginBroken, PluginConflict, PluginNotFound
 from genhub.kinds import BASES, CORE, FIRST_PARTY, KINDS, noun, package_of
+from genhub.streams import printable
 
 __all__ = ["FIRST_PARTY", "KINDS", "Entry", "Registries", "Registry", "canonical", "default"]
 
@@ -81,7 +82,8 @@ class _Installed:
             return "unknown", ""
         if id(dist) not in self._owners:
             about = dist.metadata  # parsed anew at every access
-            self._owners[id(dist)] = (about["Name"] or "unknown", about["Version"] or "")
+            known = (about["Name"], about["Version"]) if about else (None, None)
+            self._owners[id(dist)] = (known[0] or "unknown", known[1] or "")
         return self._owners[id(dist)]
 
 
@@ -99,6 +101,7 @@ class Registry:
         self._installed = installed or _Installed()
         self._local: dict[str, Entry] = {}
         self._loaded: dict[Entry, Any] = {}
+        self.remarks: list[str] = []  # what users should know of plugins that were loaded
 
     def names(self) -> list[str]:
         """List the names that can be used now, `dist:name` where two claim one; imports nothing."""
@@ -139,8 +142,11 @@ class Registry:
         """
         entry = self.find(name)
         if entry not in self._loaded:
+            from genhub.surroundings import guarded
+
             try:
-                found = _imported(entry)
+                with guarded(partial(self._remark, entry)):
+                    found = _imported(entry)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # sys.exit() in a plugin must not end the command
@@ -161,6 +167,9 @@ class Registry:
         entry = Entry(name, self.kind, value, origin, "")
         self._loaded[entry] = _checked(entry, cls)
         self._local[name] = entry
+
+    def _remark(self, entry: Entry, deed: str) -> None:
+        self.remarks.append(f"the {entry} {deed} when it was imported; that was undone")
 
     @cached_property
     def _listed(self) -> list[Entry]:
@@ -208,6 +217,14 @@ class Registries:
             self._by_kind[kind] = Registry(kind, installed=self._installed)
         return self._by_kind[kind]
 
+    def take_remarks(self) -> list[str]:
+        """Give what users should know of the plugins loaded, each remark once."""
+        taken = []
+        for registry in self._by_kind.values():
+            taken += registry.remarks
+            registry.remarks.clear()
+        return taken
+
     def __iter__(self) -> Iterator[Registry]:
         """Go through all kinds in the order of KINDS."""
         return (self.get(kind) for kind in KINDS)
@@ -234,8 +251,9 @@ def _points_one_by_one() -> Iterator[metadata.EntryPoint]:
     """Read distribution by distribution, leaving out those whose entry points cannot be read."""
     seen = set()
     for dist in metadata.distributions():
-        name = canonical(dist.metadata["Name"] or "unknown")
-        if name in seen:  # a second copy further down sys.path is shadowed by the first
+        about = dist.metadata  # None or empty where the file is missing
+        name = canonical(about["Name"] or "" if about else "")
+        if name and name in seen:  # a second copy further down sys.path is shadowed by the first
             continue
         seen.add(name)
         try:
@@ -244,7 +262,10 @@ def _points_one_by_one() -> Iterator[metadata.EntryPoint]:
             import logging
 
             logging.getLogger("genhub").warning(
-                "plugins of %s are left out: its entry points are unreadable: %s", name, error
+                "plugins of %s are left out: its entry points are unreadable (%s); reinstall or "
+                "uninstall it, as torch and diffusers read them too",
+                name or "a distribution without a name",
+                printable(" ".join(str(error).split())),
             )
 
 

@@ -220,7 +220,7 @@ class Metric:
     """Figures about the artifacts of one variant.
 
     `needs` names what must be there: `captions` (prompts of the shapes world), `baseline`
-    (artifacts of the baseline, paired by sample).
+    (artifacts of the baseline, paired by sample), `pictures` (no sound and no video).
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()

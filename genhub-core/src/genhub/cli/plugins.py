@@ -10,6 +10,7 @@ from typing import Any
 from genhub.errors import EXIT_PLUGIN_TROUBLE, GenHubError
 from genhub.kinds import KINDS
 from genhub.registry import Entry, Registry, default
+from genhub.streams import printable
 
 COLUMNS = ("kind", "name", "dist", "version", "status")
 
@@ -41,7 +42,7 @@ def run(args: Namespace) -> int:
     if args.json:
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
     else:
-        sys.stdout.write(_table(rows) if rows else "no plugins are installed\n")
+        sys.stdout.write(printable(_table(rows) if rows else "no plugins are installed\n"))
     troubled = any(row["status"] in ("broken", "duplicate") for row in rows)
     return EXIT_PLUGIN_TROUBLE if args.check and troubled else 0
 
