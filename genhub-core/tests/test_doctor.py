@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from genhub.doctor.packages import look_at_requirements
 from genhub.doctor.surroundings import about_folder
 from genhub.errors import Problem
 from genhub.registry import Registries
-from toys import FAULTS, ToySite
+from toys import FAULTS, MIXER, ToySite
 
 KERNELS = """
     from genhub.api import Availability, Kernel
@@ -92,6 +93,13 @@ def test_everything_that_is_broken_is_named_with_its_cause(toys: ToySite) -> Non
     assert statuses["alpha"] == "ok" and statuses["off"] == "disabled"
     assert {statuses[f"bad-{fault}"] for fault in FAULTS} == {"broken"}
     assert [note for note in found["notes"] if "off of plg-off is disabled" in note]
+
+
+def test_what_a_plugin_does_while_it_is_imported_is_noted(toys: ToySite) -> None:
+    toys.mixer("plg-loud", "loud", "import random; random.seed(1)\n" + dedent(MIXER))
+    status, found = examined(toys)
+    assert status == 0
+    assert [note for note in found["notes"] if "'loud' of plg-loud 1.0" in note]
 
 
 def test_unmet_requirements_are_told_with_who_else_asks(toys: ToySite) -> None:
