@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,16 +39,21 @@ PATIENCE = 10.0  # seconds from an interruption to the end of every process
 def launch(order: Order, target: Target, world: int) -> RunResult:
     """Run `world` processes and give the result, read from the folder; raises GenHubError."""
     require_libraries()
-    files = folder_for(order, target)
-    logs = files.path / "logs"
+    made = folder_for(order, target)
+    with closing(made):
+        return _launched(order, target, made.path, world)
+
+
+def _launched(order: Order, target: Target, folder: Path, world: int) -> RunResult:
+    logs = folder / "logs"
     with suppress(FileNotFoundError):
         shutil.rmtree(logs)  # of the attempt before, where a run is gone on with
     logs.mkdir()
-    (logs / ORDER).write_text(_for_workers(order, files.path), encoding="utf-8")
-    status = _watch(files.path, world)
+    (logs / ORDER).write_text(_for_workers(order, folder), encoding="utf-8")
+    status = _watch(folder, world)
     _tidy(logs)
     error = None if status == 0 else _cause(logs, status)
-    files = RunFolder(files.path, read_manifest(files.path), partial(redact, target.loaded.config))
+    files = RunFolder(folder, read_manifest(folder), partial(redact, target.loaded.config))
     if error is not None:
         ended = "interrupted" if error.code == "GH603" else "failed"
         files.finish(ended, error=[problem.to_json() for problem in error.problems])
