@@ -154,11 +154,10 @@ def audio(folder: Path) -> Path:
 
 
 def video(folder: Path, form: str = "webp") -> Path:
-    samples = samples_of(["a ball that rolls to the right"])
+    samples = samples_of(["a ball that rolls to the right"] * 2)
     made = _written(
-        folder, lambda r: VideoSink(folder, r, None, 8.0, form), [clip(), clip(6, 128)], samples * 2
+        folder, lambda r: VideoSink(folder, r, None, 8.0, form), [clip(), clip(6, 128)], samples
     )
-    made[1]["sample"]["index"] = 1
     return write_folder(folder, {"artifacts": made})
 
 
@@ -189,8 +188,10 @@ def hostile(folder: Path) -> Path:
         "phases": {ALL_HOSTILE: {"wall": 1.0, "cpu": 1.0}},
         "sites": [{**site, "tokens": 1, "context_tokens": 2}],
         "parallel": {"timeline": ALL_HOSTILE, "bytes": 3, "speedup": 1.5},
-        "ranks": [{"rank": ALL_HOSTILE, "phases": {ALL_HOSTILE: {"wall": 1.0, "cpu": 1.0}}}],
-        "timing": {"reference": ALL_HOSTILE, "variants": {ALL_HOSTILE: {}}},
+        "ranks": {"each": [{"device": ALL_HOSTILE, "steps": {ALL_HOSTILE: steps},
+                            "sent": {ALL_HOSTILE: 1}, "peak_memory_bytes": {"cpu": 1}}]},
+        "timing": {"reference": ALL_HOSTILE, "variants": {
+            ALL_HOSTILE: {"ms_per_step": None, "ms_per_sample": 1.0}}},
         "plugins": [{key: ALL_HOSTILE for key in
                      ("kind", "name", "dist", "version", "summary", "paper")}],
         "sections": [{"title": ALL_HOSTILE, "text": ALL_HOSTILE, "order": 50,
@@ -229,9 +230,11 @@ def training(folder: Path) -> Path:
         "metrics": {"main": {"loss": 0.021, "broken": None}},
         "parallel": {"timeline": "rank 0 |####....|\nrank 1 |....####|", "bytes": 123_456,
                      "speedup": 1.7},
-        "ranks": [{"rank": i, "phases": {"load": {"wall": 1 + i / 3, "cpu": 1},
-                                         "steps": {"wall": 4.0, "cpu": 4},
-                                         "save": {"wall": 0.5, "cpu": 0.1}}} for i in range(2)],
+        "ranks": {"world": 2, "simulated": True, "each": [
+            {"device": "cpu", "sent": {"exchange": 61_728}, "peak_memory_bytes": {"cpu": 10**9},
+             "steps": {"main": {"count": 9, "p50_ms": 20, "p95_ms": 30,
+                                "median_ms": [20 + (i + 3 * rank) % 4 for i in range(9)]}}}
+            for rank in range(2)]},
         "sections": [{"title": "Which layers", "text": "Added by a hook.", "order": 50,
                       "table": [["layer", "share"], [["mid", 0.5], [None, 1]]], "pictures": [],
                       "series": {"found": [[1, 3], [2, 1]], "best": [[1, 2], [3, 4]]},

@@ -22,6 +22,7 @@ __all__ = [
     "PluginConflict",
     "PluginNotFound",
     "Problem",
+    "ToldElsewhere",
 ]
 
 EXIT_RUN_FAILED = 1
@@ -167,3 +168,7 @@ class PeerLost(GenHubError):
         super().__init__("GH607", f"rank {rank} was lost in {where}")
         self.rank = rank
         self.where = where
+
+
+class ToldElsewhere(GenHubError):
+    """What ended the run on another rank, which shows it; here the cause is an echo of it."""

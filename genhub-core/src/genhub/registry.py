@@ -7,10 +7,9 @@ was added a minute ago and forgets which distribution an entry point belongs to.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property, lru_cache, partial
@@ -18,13 +17,9 @@ from importlib import metadata
 from inspect import isclass
 from typing import Any, Literal
 
-from stevedore.driver import DriverManager
-from stevedore.named import NamedExtensionManager
-
 from genhub.errors import GenHubError, PluginBroken, PluginConflict, PluginNotFound
 from genhub.kinds import BASES, CORE, FIRST_PARTY, KINDS, noun, package_of
 from genhub.streams import printable
-from genhub.surroundings import guarded
 
 __all__ = ["FIRST_PARTY", "KINDS", "Entry", "Registries", "Registry", "canonical", "default"]
 
@@ -32,8 +27,6 @@ ALLOW, DENY = "GENHUB_PLUGINS", "GENHUB_DISABLE"
 
 _SLUG = re.compile(r"[a-z][a-z0-9_-]{1,31}")
 _KERNEL_NAME = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+")
-
-log = logging.getLogger("genhub")
 
 
 @dataclass(frozen=True)
@@ -57,28 +50,6 @@ class Entry:
         return f"{noun(self.kind)} '{self.name}' of {self.dist} {self.version}".strip()
 
 
-class _Listing(NamedExtensionManager[Any]):
-    """The entry points of one group, none of them imported."""
-
-    def __init__(self, namespace: str, found: Iterable[metadata.EntryPoint]) -> None:
-        self._found = list(found)
-        super().__init__(namespace, names=[], on_missing_entrypoints_callback=None)
-
-    def list_entry_points(self) -> list[metadata.EntryPoint]:
-        return self._found
-
-
-class _Driver(DriverManager[Any]):
-    """The one entry point that is imported."""
-
-    def __init__(self, namespace: str, entry: Entry) -> None:
-        self._found = [metadata.EntryPoint(entry.name, entry.value, namespace)]
-        super().__init__(namespace, entry.name)
-
-    def list_entry_points(self) -> list[metadata.EntryPoint]:
-        return self._found
-
-
 class _Installed:
     """What the environment offers: entry points and the distributions behind them, read once."""
 
@@ -95,10 +66,10 @@ class _Installed:
 
     def entries(self, kind: str) -> list[Entry]:
         """List one kind, sorted by name and distribution, each entry once."""
-        group = KINDS[kind]
-        offered = _Listing(group, (point for point in self._points if point.group == group))
         found = {}
-        for point in offered.list_entry_points():
+        for point in self._points:
+            if point.group != KINDS[kind]:
+                continue
             dist, version = self._owner(point)
             status: Literal["ok", "disabled"] = "disabled" if _switch(dist) else "ok"
             entry = Entry(point.name, kind, point.value, dist, version, status)
@@ -171,9 +142,11 @@ class Registry:
         """
         entry = self.find(name)
         if entry not in self._loaded:
+            from genhub.surroundings import guarded
+
             try:
                 with guarded(partial(self._remark, entry)):
-                    found = _Driver(KINDS[self.kind], entry).driver
+                    found = _imported(entry)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # sys.exit() in a plugin must not end the command
@@ -263,6 +236,17 @@ def default() -> Registries:
     return Registries()
 
 
+def _imported(entry: Entry) -> Any:
+    """Let stevedore import the one entry point that is meant."""
+    from stevedore.driver import DriverManager
+
+    class Driver(DriverManager[Any]):
+        def list_entry_points(self) -> list[metadata.EntryPoint]:
+            return [metadata.EntryPoint(entry.name, entry.value, self.namespace)]
+
+    return Driver(KINDS[entry.kind], entry.name).driver
+
+
 def _points_one_by_one() -> Iterator[metadata.EntryPoint]:
     """Read distribution by distribution, leaving out those whose entry points cannot be read."""
     seen = set()
@@ -275,7 +259,9 @@ def _points_one_by_one() -> Iterator[metadata.EntryPoint]:
         try:
             yield from dist.entry_points
         except Exception as error:
-            log.warning(
+            import logging
+
+            logging.getLogger("genhub").warning(
                 "plugins of %s are left out: its entry points are unreadable (%s); reinstall or "
                 "uninstall it, as torch and diffusers read them too",
                 name or "a distribution without a name",

@@ -114,7 +114,7 @@ class Facts:
 class Range(BaseModel):
     """An inclusive range; a side that is left out is open."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     min: int | None = Field(None, ge=0, description="lowest value that matches")
     max: int | None = Field(None, ge=0, description="highest value that matches")
@@ -139,7 +139,7 @@ class Where(BaseModel):
     Where(kind='self', tokens=Range(min=64, max=None))
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     kind: Kind | None = Field(None, description="self- or cross-attention")
     axis: Axis | None = Field(None, description="spatial, temporal or joint (DiT) attention")

@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import Any
 
 from genhub import __version__
-from genhub.errors import EXIT_INTERRUPTED, EXIT_RUN_FAILED, GenHubError
-from genhub.streams import printable
+
+TYPE_CHECKING = False  # not from typing, which alone costs as much as all of `--help`
+if TYPE_CHECKING:
+    from typing import Any
+
+    from genhub.errors import GenHubError
 
 __all__ = ["main"]
 
@@ -23,8 +26,13 @@ COMMANDS = {
     "plan": "show what would be attached where, and run nothing",
     "plugins": "list what the installed packages offer",
     "report": "write the page of a run again, or one about several runs",
+    "new": "write the package of a new plugin, ready to run",
+    "check": "check that a plugin keeps to the rules of its kind",
     "schema": "print the JSON Schema of the files, for editors",
     "show": "tell how a run or one of its files was made",
+    "examples": "list, print or write files to start from",
+    "explain": "tell what an error code means",
+    "doctor": "check this installation: packages, devices, kernels",
 }
 
 HELP = f"""\
@@ -54,6 +62,9 @@ def main(argv: list[str] | None = None) -> int:
     if words[0] in ("-V", "--version"):
         sys.stdout.write(f"genhub {__version__}\n")
         return 0
+    from genhub.errors import EXIT_INTERRUPTED, EXIT_RUN_FAILED, GenHubError, ToldElsewhere
+    from genhub.streams import printable
+
     verbose, as_json = "--verbose" in words, "--json" in words
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # what a terminal cannot show is no reason to fail
@@ -64,7 +75,8 @@ def main(argv: list[str] | None = None) -> int:
         return status
     except GenHubError as error:
         _traceback_if(verbose)
-        _tell(error, as_json)
+        if not isinstance(error, ToldElsewhere):
+            _tell(error, as_json)
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
@@ -87,9 +99,14 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _dispatch(name: str, words: list[str]) -> int:
+    import gc
     from argparse import ArgumentParser
 
-    command = _command(name)
+    gc.disable()  # modules are no garbage: looking through them takes a tenth of the start
+    try:
+        command = _command(name)
+    finally:
+        gc.enable()
     summary = COMMANDS.get(name) or command.summary
     parser = ArgumentParser(
         prog=f"genhub {name}",
@@ -111,6 +128,7 @@ def _command(name: str) -> Any:
         return import_module(f"genhub.cli.{name}")
     from difflib import get_close_matches
 
+    from genhub.errors import GenHubError
     from genhub.registry import default
 
     if close := get_close_matches(name, COMMANDS, n=1):
@@ -138,7 +156,11 @@ def _tell(error: GenHubError, as_json: bool) -> None:
 def _tell_remarks() -> None:
     """Tell what the plugins that were loaded have done, where nothing else has told it."""
     registry = sys.modules.get("genhub.registry")
-    for remark in registry.default().take_remarks() if registry is not None else ():
+    if registry is None:
+        return
+    from genhub.streams import printable
+
+    for remark in registry.default().take_remarks():
         sys.stderr.write(printable(f"warning: {remark}\n"))
 
 

@@ -61,13 +61,10 @@ def _row(registry: Registry, entry: Entry, check: bool) -> dict[str, Any]:
     row.update(summary="", problem=None)
     if entry.status == "disabled":
         return row
-    try:
-        found = registry.load(entry.qualified)
-        if entry.kind == "hooks":
-            from genhub.hooks import implementations
+    from genhub.doctor.packages import use
 
-            implementations(entry, found)
-        row["summary"] = str(getattr(found, "summary", ""))
+    try:
+        row["summary"] = str(getattr(use(registry, entry), "summary", ""))
     except GenHubError as error:
         row.update(status="broken", problem=error.problems[0].message)
     return row

@@ -200,12 +200,13 @@ class VideoSink:
         for sample, film in self._open.items():
             if film.count:
                 film.close()
-                info: dict[str, float] = {
+                info = {
                     "width": film.size[0],
                     "height": film.size[1],
                     "frames": film.count,
+                    "fps": self._fps,
+                    "seconds": round(film.count / self._fps, 6),
                 }
-                info |= {"fps": self._fps, "seconds": round(film.count / self._fps, 6)}
                 of = self._request.samples[sample]
                 artifacts.append(_artifact(film.path, "video", of, info))
         return tuple(artifacts)
@@ -266,10 +267,13 @@ class _Mp4:
         self.count += 1
 
     def close(self) -> None:
-        for packet in self._stream.encode():
-            self._file.mux(packet)
-        self._file.close()
-        os.replace(self._part, self.path)
+        try:
+            for packet in self._stream.encode():
+                self._file.mux(packet)
+            self._file.close()
+            os.replace(self._part, self.path)
+        finally:
+            self._part.unlink(missing_ok=True)
 
     def _new_stream(self) -> Any:
         from fractions import Fraction

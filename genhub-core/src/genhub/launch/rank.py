@@ -62,7 +62,10 @@ def run_rank(order: Order, place: Place, folder: Path | None = None) -> RunResul
 def _run(order: Order, place: Place, folder: Path | None, store: Any, blame: Blame) -> RunResult:
     target = order.target()
     world_of(target.loaded, place)
-    comm = _connect(target, place, store)
+    given = order.pipeline
+    launch = target.loaded.config.launch
+    device = choose_device(launch.devices, place.local) if given is None else given.device
+    comm = _connect(target, place, store, device)
     files = _files(order, target, folder, comm)
     hooks = hooks_for(order, target.loaded, place.rank == 0)
     models = Models(order.registries, order.pipeline, place.local)
@@ -85,18 +88,17 @@ def _run(order: Order, place: Place, folder: Path | None, store: Any, blame: Bla
     return result_of(files.path, {"status": "done", **files.manifest, **under_way.state()})
 
 
-def _connect(target: Target, place: Place, store: Any) -> TorchComm:
+def _connect(target: Target, place: Place, store: Any, device: Any) -> TorchComm:
     """Join the group of all ranks; raises GH609 where they are not of one config and version."""
-    launch = target.loaded.config.launch
-    device = choose_device(launch.devices, place.local)
+    timeout = target.loaded.config.launch.timeout
     dist.init_process_group(
         "gloo" if device.type == "cpu" else "nccl",
         store=dist.PrefixStore("genhub", store),
         rank=place.rank,
         world_size=place.world,
-        timeout=timedelta(seconds=launch.timeout),
+        timeout=timedelta(seconds=timeout),
     )
-    comm = TorchComm(device, launch.timeout)
+    comm = TorchComm(device, timeout)
     config = sha256(to_yaml(target.loaded.config).encode()).hexdigest()
     used = {driver.entry.dist for driver in target.loaded.drivers}
     comm.same(config=config, **_versions({"genhub-core", *LIBRARIES, *used}))

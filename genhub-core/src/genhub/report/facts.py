@@ -11,6 +11,7 @@ from genhub.report.words import NOTHING, count_of, number, seconds, size
 
 __all__ = ["cards", "headline", "origin_rows", "verdict"]
 
+MOST_CARDS = 12
 NOUNS = {
     "image": "picture",
     "audio": "sound",
@@ -26,7 +27,8 @@ def headline(manifest: Mapping[str, Any]) -> str:
     made = " and ".join(count_of(n, NOUNS[kind]) for kind, n in kinds.items())
     made = made.replace("file of datas", "files of data")
     model = manifest.get("model", {}).get("source")
-    what = f"{made} with {model}" if made and model else made or model or "no model"
+    task = f"task {manifest.get('task', 'unknown')}"
+    what = f"{made} with {model}" if made and model else made or model or task
     machine = manifest.get("machine", {})
     where = [gpu["name"] for gpu in machine.get("gpus", [])][:1]
     if not where and machine:
@@ -57,10 +59,12 @@ def cards(manifest: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Give the figures at the top: (label, value, unit or note)."""
     found = []
     variants = manifest.get("variants", {})
+    in_turns = (manifest.get("timing") or {}).get("variants", {})
     for variant, about in variants.items():
-        if about["steps"].get("count"):
+        time = in_turns.get(variant, {}).get("ms_per_step") or about["steps"].get("p50_ms")
+        if time is not None:
             label = variant if len(variants) > 1 else "time"
-            found.append((label, number(about["steps"]["p50_ms"]), "ms per step"))
+            found.append((label, number(time), "ms per step"))
     metrics = manifest.get("metrics", {})
     for variant, figures in metrics.items():
         name = next((n for n, v in figures.items() if v is not None), None)
@@ -71,7 +75,7 @@ def cards(manifest: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     if peak:
         device = next((d for d in peak if d != "cpu" and peak[d]), "cpu")
         found.append(("peak memory", size(peak[device]), device))
-    return found
+    return found[:MOST_CARDS]
 
 
 def origin_rows(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -108,9 +108,8 @@ def measure(one: Path, other: Path, *, structure: bool = True) -> Difference | N
 
 def difference_scale(differences: Sequence[Difference]) -> int:
     """Give the deviation shown brightest: one scale for a page, so that pictures compare."""
-    if not differences:
-        return 255
-    return max(1, *(int(np.percentile(d.deviation, 99.5)) for d in differences))
+    seen = [d.deviation[d.deviation > 0] for d in differences if d.largest]
+    return max((int(np.percentile(deviations, 99)) for deviations in seen), default=255)
 
 
 def embed_difference(
@@ -141,8 +140,9 @@ def fit_picture(image: Any, side: int, most: int) -> Picture | None:
         size = (max(1, width * limit // longer), max(1, height * limit // longer))
         if size[0] * size[1] * LEAST_BITS / 8 * 4 / 3 > most:
             continue
-        small = image if limit == longer else image.resize(size, reducing_gap=2.0)
-        uri = data_uri("image/jpeg", _encoded(small, "JPEG", quality=86, optimize=True))
+        if limit < longer:
+            image = image.resize(size, reducing_gap=2.0)
+        uri = data_uri("image/jpeg", _encoded(image, "JPEG", quality=86, optimize=True))
         if len(uri) <= most:
             return Picture(uri, round(width * shown), round(height * shown), pixelated=False)
     return None

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from html import escape
 from importlib.resources import files
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from unicodedata import category
@@ -21,7 +22,7 @@ from genhub.report.facts import cards, headline, origin_rows, verdict
 from genhub.report.figures import bars_figure, lines_figure
 from genhub.report.gallery import count_media, gallery_of, shot_of
 from genhub.report.media import Room
-from genhub.report.words import number, seconds, short, size
+from genhub.report.words import NOTHING, number, seconds, short, size
 
 __all__ = ["LIMIT", "REPORT", "ROOMS", "template", "write_report"]
 
@@ -32,6 +33,7 @@ MOST_TEXT = 100_000  # characters of one text
 MOST_SECTIONS = 1_000_000  # characters of all sections of hooks
 MOST_ROWS = 1000  # of a table
 MOST_FIGURES = 24
+MOST_RANKS = 32
 FEWEST_POINTS = 3  # of a curve
 UNFIT = ("Cc", "Cs", "Cn")  # control characters, surrogates, what is no character
 TITLES = {"image": "Pictures", "audio": "Sound", "video": "Video"}
@@ -177,19 +179,27 @@ def times_rows(variants: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _parallel(manifest: Mapping[str, Any]) -> Iterator[Block]:
-    """Show who computed what: as planned, and how long each rank was at each phase."""
-    plan, ranks = manifest.get("parallel") or {}, manifest.get("ranks") or []
+    """Show who computed what: as planned, and what each rank did over its steps."""
+    plan, ranks = manifest.get("parallel") or {}, manifest.get("ranks") or {}
     rows: dict[str, list[tuple[str, float, float]]] = {}
-    for number_, rank in enumerate(ranks):
-        begun = 0.0
-        for phase, spent in (rank.get("phases") or {}).items():
-            rows.setdefault(f"rank {rank.get('rank', number_)}", []).append(
-                (phase, begun, spent["wall"])
-            )
-            begun += spent["wall"]
-    if plan or rows:
-        figure = bars_figure(rows, "seconds", "ranks over time") if rows else ""
-        yield Block("parallel", "Ranks", 32, {"plan": plan, "figure": figure, "ranks": ranks})
+    table = []
+    for place, rank in enumerate(ranks.get("each", [])):
+        for variant, steps in (rank.get("steps") or {}).items():
+            if steps.get("count"):
+                ends = list(accumulate(steps["median_ms"]))
+                bars = zip(ends, steps["median_ms"], strict=True)
+                # The gap shows where a step ends.
+                rows[f"rank {place}, {variant}"] = [(variant, e - t, 0.94 * t) for e, t in bars]
+        memory = (size(value) for value in (rank.get("peak_memory_bytes") or {}).values())
+        sent = sum((rank.get("sent") or {}).values())
+        table.append((place, rank.get("device", NOTHING), ", ".join(memory), size(sent)))
+    if plan or table:
+        order = sorted(rows, key=lambda row: (row.partition(", ")[2], row))
+        shown = {row: rows[row] for row in order[:MOST_RANKS]}
+        title = "steps of each rank over time"
+        figure = bars_figure(shown, "ms (median)", title) if shown else ""
+        data = {"plan": plan, "figure": figure, "rows": table}
+        yield Block("parallel", "Ranks", 32, data | {"simulated": ranks.get("simulated", False)})
 
 
 def _curves(folder: Path) -> Iterator[Block]:
