@@ -81,6 +81,7 @@ def _run(order: Order, place: Place, folder: Path | None, store: Any, blame: Bla
                 error = blame.first(error)
             if place.rank == 0:
                 error = conclude(under_way, files, error)
+                files.close()
     if error is not None:
         raise error
     dist.destroy_process_group()
