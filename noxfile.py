@@ -23,11 +23,13 @@ import nox
 ROOT = Path(__file__).parent
 ENVIRONMENTS = ROOT / ".nox"
 DIST = ROOT / "dist"
+EXAMPLES = ROOT / "genhub-core" / "src" / "genhub" / "examples"
 CONSTRAINTS = ROOT / "constraints.txt"
 LOWEST = ROOT / "constraints-min.txt"
 PLUGINS = ["linfusion"]
 PACKAGES = ["core", *PLUGINS]
-HEAVY_CORE_TESTS = ["comm", "plan", "execution", "shapes", "report"]  # these need [run]
+# These need the extra [run].
+HEAVY_CORE_TESTS = ["comm", "plan", "execution", "launch", "shapes", "report", "testing", "search"]
 BROWSER_TESTS = "browser"  # and these Chromium
 
 CHROMIUM = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
@@ -77,6 +79,16 @@ def core(session: nox.Session) -> None:
     _pytest(session, "python", *session.posargs)
 
 
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Read 10,000 mutated configs, of which `core` reads 1,500."""
+    wheels = _wheels(session, ["core"])
+    session.install("-c", str(CONSTRAINTS), "pytest", "hypothesis", *wheels)
+    session.install("--force-reinstall", "--no-deps", *wheels)
+    session.chdir(_tests_elsewhere(session, "genhub-core") / "config")
+    _pytest(session, "python", "test_mutations.py", env={"GENHUB_FUZZ": "1"})
+
+
 @nox.session(venv_backend="none")
 @nox.parametrize("name", [nox.param(name, id=name) for name in PACKAGES])
 def pkg(session: nox.Session, name: str) -> None:
@@ -93,7 +105,7 @@ def combined(session: nox.Session) -> None:
     """Test all packages together: combinations, packaging, examples."""
     python = _thin(session, "combined", PACKAGES)
     tests = _tests_elsewhere(session, ".")
-    for name in ("examples", "docs", "benchmarks/results"):
+    for name in ("docs", "benchmarks/results"):
         shutil.copytree(ROOT / name, tests.parent / name, dirs_exist_ok=True)
     shutil.copy(ROOT / "mkdocs.yml", tests.parent)
     session.chdir(tests)
@@ -128,10 +140,11 @@ def demo(session: nox.Session) -> None:
     """Draw captions with the embedded model, with softmax and with linear attention."""
     python = _thin(session, "demo", PACKAGES)
     genhub = str(Path(python).parent / "genhub")
-    session.run(genhub, "run", "examples/quickstart.yaml", external=True)
+    session.run(genhub, "run", str(EXAMPLES / "quickstart.yaml"), external=True)
     session.run(
-        *[genhub, "run", "examples/linear.yaml"],
-        *["--set", "input.prompts=examples/demo-prompts.txt", "--set", "sampling.samples=1"],
+        *[genhub, "run", str(EXAMPLES / "linear.yaml")],
+        *["--set", f"input.prompts={EXAMPLES / 'demo-prompts.txt'}"],
+        *["--set", "sampling.samples=1"],
         external=True,
     )
 
@@ -140,7 +153,7 @@ def demo(session: nox.Session) -> None:
 def examples(session: nox.Session) -> None:
     """Run every example at its full size."""
     python = _thin(session, "demo", PACKAGES)
-    for path in sorted((ROOT / "examples").glob("*.yaml")):
+    for path in sorted(EXAMPLES.glob("*.yaml")):
         session.run(str(Path(python).parent / "genhub"), "run", str(path), external=True)
 
 
@@ -309,6 +322,6 @@ def _pytest(
 
 def _prose_and_code() -> list[str]:
     """List what is spelt with care: all but the tests, which misspell on purpose."""
-    listed = ["git", "ls-files", "*.py", "*.md", "examples/*.yaml"]
+    listed = ["git", "ls-files", "*.py", "*.md", "*/examples/*.yaml"]
     paths = subprocess.check_output(listed, cwd=ROOT, text=True).split()
     return [path for path in paths if "/tests/" not in path]

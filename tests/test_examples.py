@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from jsonschema import Draft202012Validator
 import genhub
 from genhub.cli import main
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+EXAMPLES = Path(str(files("genhub"))) / "examples"
 
 
 def test_quickstart_draws_what_its_captions_say(tmp_path: Path) -> None:
@@ -68,6 +69,20 @@ def test_the_distillation_recipe_trains_and_its_weights_load(tmp_path: Path) -> 
         },
     )
     assert len(result.artifacts) == 1
+
+
+def test_guidance_on_two_ranks_makes_the_pictures_of_one(tmp_path: Path) -> None:
+    result = genhub.run(
+        EXAMPLES / "parallel.yaml",
+        set={
+            "output.dir": str(tmp_path),
+            "launch": {"simulate": True},
+            "sampling.steps": 4,
+            "metrics": ["psnr"],
+        },
+    )
+    assert len(result.artifacts) == 4
+    assert result.metrics["main"]["psnr"] > 100
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import genhub
-from genhub.api import Task
+from genhub.api import Task, hookimpl
 from genhub.errors import GenHubError
 
 
@@ -99,3 +99,29 @@ def test_a_line_that_a_kill_cut_in_two_is_gone(tmp_path: Path, registries: Any) 
         file.write('{"variant": "main", "st')
     genhub.run(folder, registries=registries)
     assert [entry["step"] for entry in lines(folder) if "step" in entry] == [*range(1, 9)]
+
+
+def test_pictures_that_are_gone_on_with_are_measured_once(config: Any, registries: Any) -> None:
+    stops = ["000001.png"]
+
+    class Stopping:
+        @hookimpl
+        def genhub_artifact(self, artifact: Any) -> None:
+            if artifact.path.endswith(tuple(stops)):
+                stops.clear()
+                raise KeyboardInterrupt
+
+    registries.get("hooks").add("stopping", Stopping)
+    config |= {"compare": ["baseline"], "metrics": ["caption-accuracy"], "hooks": ["stopping"]}
+    with pytest.raises(GenHubError):
+        genhub.run(config, registries=registries)
+    folder = (Path(config["output"]["dir"]) / "latest").resolve()
+    assert [entry["variant"] for entry in lines(folder)] == ["baseline"]
+    before = manifest(folder)["variants"]["baseline"]["steps"]
+
+    result = genhub.run(folder, registries=registries)
+
+    assert result.folder == folder and len(result.artifacts) == 4
+    assert [entry["variant"] for entry in lines(folder)] == ["baseline", "main"]
+    # Nothing of the baseline was made again: its times are those from before the break.
+    assert before["count"] == 4 and manifest(folder)["variants"]["baseline"]["steps"] == before

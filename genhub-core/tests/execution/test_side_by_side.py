@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import html5lib
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -71,6 +72,15 @@ def test_it_asks_nothing_of_anybody_else_and_escapes(runs: list[Path], tmp_path:
     text = write_side_by_side([runs[2], runs[0]], tmp_path / "p.html").read_text(encoding="utf-8")
     assert "default-src 'none'" in text and "<script>alert" not in text
     assert HOSTILE in Page(text).text
+
+
+def test_it_is_sound_html(runs: list[Path], tmp_path: Path) -> None:
+    text = write_side_by_side(runs, tmp_path / "p.html").read_text(encoding="utf-8")
+    parser = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False)
+    root = parser.parse(text)  # raises at the first thing that is not HTML 5
+    ids = [e.get("id") for e in root.iter() if e.get("id")]
+    assert len(ids) == len(set(ids))
+    assert {a.get("href")[1:] for a in root.iter("a") if a.get("href")[0] == "#"} <= set(ids)
 
 
 def test_equal_runs_differ_in_nothing(runs: list[Path], tmp_path: Path) -> None:
@@ -176,10 +186,12 @@ def test_a_contrast_has_what_differs_and_nothing_else() -> None:
 
 
 TREES = st.recursive(
-    st.none() | st.booleans() | st.integers(0, 3) | st.text("ab", max_size=2),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("xyz", min_size=1, max_size=1), inner, max_size=3),
+    st.none() | st.booleans() | st.integers(2, 4) | st.text("ab", max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("xyz"), inner, max_size=3)
+    ),
     max_leaves=8,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)

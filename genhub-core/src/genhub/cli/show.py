@@ -13,6 +13,7 @@ from genhub.config.resolved import as_written
 from genhub.execution.artifacts import read_embedded
 from genhub.execution.folder import read_manifest
 from genhub.execution.progress import figures_table
+from genhub.streams import printable
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -26,12 +27,12 @@ def run(args: Namespace) -> int:
     path = Path(args.what)
     recorded = read_manifest(path) if path.is_dir() else read_embedded(path)
     if args.json:
-        text = json.dumps(recorded, indent=2, ensure_ascii=False)
+        text = json.dumps(recorded, indent=2)
     elif path.is_dir():
         text = "\n".join(_summary(path, recorded))
     else:
         text = _artifact(path, recorded)
-    sys.stdout.write(text.rstrip("\n") + "\n")
+    sys.stdout.write(printable(text.rstrip("\n") + "\n"))
     return 0
 
 

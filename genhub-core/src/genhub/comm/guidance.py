@@ -26,7 +26,7 @@ from genhub.plan.probe import family_of
 
 __all__ = ["GuidanceSplit"]
 
-_BRANCHES = ("cond", "uncond")  # ranks 0 and 1, where a pipeline calls the denoiser once for each
+_BRANCHES = ("uncond", "cond")  # of ranks 0 and 1, as in a batch of both
 _TAG = 408
 
 
@@ -51,13 +51,17 @@ class GuidanceSplit:
         self.ctx = ctx
         self.comm = comm
         self._forwards: list[_Forward] = []
+        self._listeners: list[Any] = getattr(ctx.clock, "listeners", [])
 
     def __enter__(self) -> Self:
         for denoiser in self.ctx.denoisers.values():
             self._forwards.append(_Forward(core_of(denoiser), self))
+        self._listeners.append(self._step_ended)
         return self
 
     def __exit__(self, *exc: object) -> None:
+        if self._step_ended in self._listeners:
+            self._listeners.remove(self._step_ended)
         while self._forwards:
             self._forwards.pop().remove()
 
@@ -65,6 +69,10 @@ class GuidanceSplit:
     def first_call(self) -> bool:
         """Say whether the call under way is the first of its generation."""
         return self.ctx.clock.step == 0 and self.ctx.clock.call == 0
+
+    def _step_ended(self, end: Any) -> None:
+        if any(forward.half_done for forward in self._forwards):
+            raise _no_guidance(self.ctx.pipeline)
 
     def check(self, sample: Tensor) -> None:
         """Hold before each call that there are two branches, and equal ones on both ranks."""
@@ -113,6 +121,11 @@ class _Forward:
         output = None if turn.skip else self.__wrapped__(*turn.args, **turn.kwargs)
         return self._end(self._split, turn, output)
 
+    @property
+    def half_done(self) -> bool:
+        """Say whether one branch ran and the other is still to come."""
+        return self._first is not None
+
     def remove(self) -> None:
         """Give the denoiser its own forward back; where another covers this one, fall silent."""
         self._open(None)
@@ -126,9 +139,7 @@ class _Forward:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A copied denoiser has its own forward; it enters the memo before its attributes do.
-        if self._own is not None:
-            return _same, (self._own,)
-        return MethodType, (type(self._denoiser).forward, self._denoiser)
+        return _own_forward, (self._denoiser, self._own)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _begin(self, split: GuidanceSplit, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Turn:
@@ -270,8 +281,8 @@ def _tensors(output: Any) -> list[Tensor]:
     return [x for x in tree_leaves(output) if isinstance(x, Tensor)]
 
 
-def _same(forward: Callable[..., Any]) -> Callable[..., Any]:
-    return forward
+def _own_forward(denoiser: Any, replaced: Callable[..., Any] | None) -> Callable[..., Any]:
+    return replaced or MethodType(type(denoiser).forward, denoiser)
 
 
 def _no_guidance(pipeline: Any) -> GenHubError:

@@ -8,13 +8,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from difflib import get_close_matches
 
+from genhub.api import Needs
+from genhub.config.faults import of_fault
+from genhub.config.files import MOST_PROMPTS, read_bounded
 from genhub.config.messages import place
 from genhub.config.model import RunConfig
 from genhub.config.names import Named, Used, look_up
 from genhub.config.references import escape
 from genhub.config.tree import Loc, Node, find, planted
 from genhub.errors import GenHubError, Problem
-from genhub.kinds import noun
 from genhub.registry import Registries
 
 __all__ = [
@@ -115,14 +117,12 @@ def check_drivers(
             block = block[step] if isinstance(step, int) else getattr(block, step)  # type: ignore[index]
         mark = place(root, each.loc)
         try:
-            each.cls(block).needs()
+            if not isinstance(found := each.cls(block).needs(), Needs):
+                raise TypeError(f"needs() gave {found!r:.60}, no genhub.api.Needs")
         except GenHubError as error:
             problems += [replace(p, mark=p.mark or mark) for p in error.problems]
-        except Exception as error:  # whatever a plugin raises, the user is told whose fault it is
-            cause = f"{type(error).__name__}: {error}".splitlines()[0]
-            message = f"the {noun(each.kind)} '{each.name}' fails with this block: {cause}"
-            hint = f"this is a fault of {each.entry.dist}, or of the block's values"
-            problems.append(Problem("GH203", message, hint, mark))
+        except (Exception, SystemExit) as error:  # the user is told whose fault it is
+            problems.append(replace(of_fault(each, error), mark=mark))
     if len(problems) == before:
         parts = parts_from_config(_Parts(config, used, root))
         asked = config.launch.processes
@@ -219,12 +219,14 @@ def _unusable(path: str, node: Node) -> tuple[str, str] | None:
         return f"{said} a .txt file", "write a list, one prompt after each '-'"
     shown = node.spelling or node.value
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            filled = any(line.strip() for line in file)
+        data = read_bounded(path, MOST_PROMPTS + 1)
+        filled = bool(data.decode("utf-8-sig").strip())
     except UnicodeDecodeError:
         return f"the file of prompts '{shown}' is not UTF-8", "save it as UTF-8"
     except (OSError, ValueError) as error:
         cause = getattr(error, "strerror", None) or "this is no name of a file"
         looked = "" if node.spelling is not None else f"looked for {path}"
         return f"cannot read the file of prompts '{shown}': {cause.lower()}", looked
+    if len(data) > MOST_PROMPTS:
+        return f"the file of prompts '{shown}' is larger than {MOST_PROMPTS} bytes", ""
     return None if filled else (f"the file of prompts '{shown}' is empty", "one prompt per line")

@@ -19,12 +19,13 @@ from genhub.config.checks import (
     locate_prompts,
     read_by,
 )
+from genhub.config.faults import culprit, of_fault
 from genhub.config.files import expand, read_file
 from genhub.config.messages import explain, of_wrong_type, place
 from genhub.config.model import RunConfig
 from genhub.config.names import Used, drivers_of
 from genhub.config.overrides import apply, overrides, within
-from genhub.config.paths import anchored
+from genhub.config.paths import anchored, anchored_overrides
 from genhub.config.references import retyped
 from genhub.config.resolved import as_written
 from genhub.config.sweep import FIXED, expanded
@@ -105,10 +106,15 @@ def load(
         raise _error([*problems, *error.problems], path) from None
     read = {problem.mark for problem in problems}
     made, found = _validated(root, registries)
-    found += _of_variants(root, registries, found)
+    anchored_root, more = _of_variants(root, registries, found)
+    found += more
     problems += [p for p in found if p.mark is None or p.mark not in read]  # follow from the first
     if made is None or problems:
         raise _error(problems, path)
+    if anchored_root != root:
+        root = anchored_root
+        made, _ = _validated(root, registries)
+        assert made is not None  # only paths are longer
     loaded = Loaded(made.config, text, path, made.used, made.root, root, registries)
     if problems := launch_problems(loaded):
         raise _error(problems, path)
@@ -141,6 +147,11 @@ def _validated(root: Node, registries: Registries) -> tuple[_Validated | None, l
         root, config = _checked(named.root, model)
     except ValidationError as error:
         return None, [*problems, *explain(error.errors(include_url=False), named.root, model)]
+    except (Exception, SystemExit) as error:  # raised by a Config of a plugin
+        used = culprit(named.used, error)
+        if used is None:
+            raise
+        return None, [*problems, replace(of_fault(used, error), mark=place(named.root, used.loc))]
     if problems:
         return None, problems
     config._spellings = dict(_spellings(root))
@@ -167,19 +178,27 @@ def _checked(root: Node, model: type[RunConfig]) -> tuple[Node, RunConfig]:
         return other, model.model_validate_json(json.dumps(plain(other)), strict=True)
 
 
-def _of_variants(root: Node, registries: Registries, known: Sequence[Problem]) -> list[Problem]:
-    """Validate every variant; what is wrong with the config itself is not told again."""
+def _of_variants(
+    root: Node, registries: Registries, known: Sequence[Problem]
+) -> tuple[Node, list[Problem]]:
+    """Validate every variant and give the tree with their paths absolute.
+
+    What is wrong with the config itself is not told again.
+    """
     variants = root.map.get("variants")
     told: dict[Problem, Problem] = {}  # as found, and as told: of a sweep, values come up again
     for name, block in variants.map.items() if variants is not None else ():
         if not isinstance(block.value, dict):
             continue
         tree, problems = _variant_tree(root, name)
-        for problem in [*problems, *_validated(tree, registries)[1]]:
+        made, found = _validated(tree, registries)
+        if made is not None:
+            root = planted(root, ("variants", name), anchored_overrides(block, made.root))
+        for problem in [*problems, *found]:
             if problem not in known:
                 named = replace(problem, message=f"variant '{name}': {problem.message}")
                 told.setdefault(problem if problem.mark else named, named)
-    return list(told.values())
+    return root, list(told.values())
 
 
 def _variant_tree(root: Node, name: str) -> tuple[Node, list[Problem]]:

@@ -15,7 +15,8 @@ __all__ = ["Block", "Input", "Launch", "Model", "Output", "Prompt", "RunConfig",
 class Block(BaseModel):
     """A block of the YAML: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    # Built when it is first used: most often as a part of the class that a file is validated with.
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, defer_build=True)
 
 
 class Model(Block):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
+from pydantic.errors import PydanticInvalidForJsonSchema
 
 from genhub.config.names import SLOTS, Used
 from genhub.config.union import block_class, run_class, union_of
@@ -79,8 +80,8 @@ def _usable(registries: Registries, kind: str, slot: str) -> Iterator[Used]:
         try:
             cls, entry = registry.load(name), registry.find(name)
             if kind != "search_spaces":
-                block_class(kind, name, cls)
-        except GenHubError:
+                block_class(kind, name, cls).model_json_schema()
+        except (GenHubError, PydanticInvalidForJsonSchema):  # a field that JSON cannot describe
             continue
         yield Used(kind, name, cls, entry, (slot,))
 

@@ -43,7 +43,7 @@ def work(under_way: ProcessRun, files: RunFolder, target: Target) -> GenHubError
         with under_way.phases.measure("metrics"):
             for figures in under_way.hooks.call("genhub_metrics", run=under_way):
                 under_way.log_for("main", figures)
-    except (Exception, KeyboardInterrupt, SystemExit) as error:
+    except BaseException as error:  # plugins raise what they like
         with suppress(OSError):  # the disk may be what is full
             write_traceback(files.logs, error, under_way.redact)
         return explain(error, during=under_way.phases.current, drivers=under_way.drivers)
@@ -61,7 +61,7 @@ def _beforehand(under_way: ProcessRun, target: Target) -> dict[str, Any]:
         "repository": about_repository(home),
         "hooks": under_way.hooks.names(),
     }
-    if target.repeats is not None:
+    if target.repeats not in (None, under_way.folder.name):
         facts["repeats"] = target.repeats
     if under_way.is_given:
         facts["pipeline_given"] = True
@@ -82,7 +82,7 @@ def conclude(
             problems=list(under_way.summary.problems),
             report=REPORT if report.is_file() else None,
         )
-    except (Exception, KeyboardInterrupt, SystemExit) as late:
+    except BaseException as late:
         if error is None:
             error = explain(late, during="the report", drivers=under_way.drivers)
             with suppress(OSError, GenHubError):

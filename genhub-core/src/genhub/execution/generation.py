@@ -47,14 +47,19 @@ class Active:
         return self.caller
 
 
-def warm_up(active: Active, request: Request, phases: Phases) -> None:
-    """Let first calls cost what they cost before times of variants are compared."""
+def warm_up(active: Active, request: Request, phases: Phases) -> bool:
+    """Let first calls cost what they cost before times of variants are compared.
+
+    Gives False where nothing can be said of two steps: a parallel scheduler is there, or the
+    pipeline counts no steps.
+    """
     if active.attached.installed is not None or "num_inference_steps" not in request.call:
-        return
+        return False
     rewind = rewinder(request)
     with phases.measure("warm-up"):
         active.model.pipeline(**{**request.call, "num_inference_steps": 2})
     rewind()
+    return True
 
 
 def make(

@@ -58,16 +58,13 @@ def folder_for(order: Order, target: Target) -> RunFolder:
     """Make the folder of a run, with its config in it, or open that of an unfinished one."""
     config = target.loaded.config
     hide = partial(redact, config)
-    if target.unfinished is not None:
+    if target.unfinished is not None and order.output is None:
         return RunFolder.reopen(target.unfinished, hide)
     parent = Path(order.output if order.output is not None else config.output.dir).expanduser()
     resolved = to_yaml(config)
     digest = sha256(resolved.encode()).hexdigest()
-    files = RunFolder.create(parent, config.name or "run", digest, hide)
-    files.write("config.yaml", target.loaded.text)
-    files.write(RESOLVED, resolved)
-    files.note(config_sha256=digest)
-    return files
+    written = {"config.yaml": target.loaded.text, RESOLVED: resolved}
+    return RunFolder.create(parent, config.name or "run", digest, hide, written)
 
 
 def hooks_for(order: Order, loaded: Loaded, first: bool = True) -> Hooks:

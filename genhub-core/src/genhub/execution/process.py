@@ -15,25 +15,26 @@ from typing import TYPE_CHECKING, Any
 from genhub.api import Artifact, Checkpoint, Request, Sink, Step
 from genhub.comm import SoloComm
 from genhub.config import Loaded, redact
+from genhub.execution.attaching import install_plan, parallel_json, plan_for, writes
 from genhub.execution.checkpoint import FileCheckpoint
 from genhub.execution.earlier import METRICS, take_up
-from genhub.execution.embed import embedded
+from genhub.execution.embed import payloads_of
 from genhub.execution.folder import RunFolder
 from genhub.execution.generation import Active, make, warm_up
+from genhub.execution.kept import Kept, KeptSink
 from genhub.execution.load import LoadedModel, choose_device
 from genhub.execution.log import without_noise
 from genhub.execution.machine import about_model, about_plugins
-from genhub.execution.models import Models, Replicas, facts_at
+from genhub.execution.models import Models, Replicas
 from genhub.execution.phases import Phases, StepTimes, peak_memory
 from genhub.execution.requests import samples_of, warn_of_cut_prompts
-from genhub.execution.result import artifact_of
+from genhub.execution.result import artifact_of, listed
 from genhub.execution.sinks import NoSink, open_sink
-from genhub.execution.summary import Summary
+from genhub.execution.summary import Summary, finite
 from genhub.execution.timing import Turn, WarmUp, take_turns, time_batch
 from genhub.hooks import Hooks
-from genhub.launch.alone import alone
+from genhub.launch.alone import alone, together
 from genhub.metrics.measure import figures_of
-from genhub.plan import install, make_plan
 from genhub.registry import Registries
 
 if TYPE_CHECKING:
@@ -71,12 +72,15 @@ class ProcessRun:
         self._files = files
         self._registries = registries
         self._models = models
+        self._kept = Kept(files.path, files.kept)
         self._active: Active | None = None
         self._steps_done = self._steps_total = 0
         self._noted = 0.0
         self._last_progress = time.perf_counter()
         if self.comm.rank == 0:
             take_up(files, self.summary, self.phases)
+            for text in (*registries.take_remarks(), *hooks.problems):
+                self.problem(text)
 
     @property
     def manifest(self) -> Mapping[str, Any]:
@@ -116,7 +120,8 @@ class ProcessRun:
         with ExitStack() as stack:
             stack.enter_context(without_noise())
             with self.phases.measure("load"):
-                model, fresh = stack.enter_context(self._models.lent(loaded.config))
+                lent = self._models.lent(loaded.config)
+                (model, fresh), _ = together(self.comm, lambda: stack.enter_context(lent))
             if fresh:
                 self._note_model(model)
             with self.phases.measure("attach"):
@@ -125,10 +130,10 @@ class ProcessRun:
                 attached = stack.enter_context(self._attach(loaded, model))
             self._active = Active(name, loaded, model, attached)
             stack.callback(self._leave)
-            self.note(
-                sites=[asdict(site) for site in attached.plan.facts.sites],
-                **self._parallel(attached.plan.parallel),
-            )
+            about: dict[str, Any] = {"sites": [asdict(site) for site in attached.plan.facts.sites]}
+            if attached.plan.parallel is not None and "parallel" not in self.manifest:
+                about["parallel"] = parallel_json(attached.plan.parallel)
+            self.note(**about)
             yield attached
 
     def time_variants(self) -> None:
@@ -148,7 +153,7 @@ class ProcessRun:
             with ExitStack() as stack:
                 stack.enter_context(without_noise())
                 model, _ = stack.enter_context(self._models.lent(loaded.config))
-                plan = self._plan(loaded, model)
+                plan = plan_for(loaded, model, self.comm.world)
                 attached = stack.enter_context(self._install(loaded, model, plan))
                 return time_batch(Active(variant, loaded, model, attached), warm)
 
@@ -176,25 +181,38 @@ class ProcessRun:
         """
         active = self._entered()
         if self.comm.world == 1:
-            return self._make(active, request)
+            return self._save(*self._make(active, request))
         if active.attached.plan.scheduler is None:  # for one rank: exactly what a run of one makes
-            listed = alone(self.comm, lambda: self._listed(active, request))
-            return tuple(map(artifact_of, listed))
-        by_rank = self.comm.gather_objects(self._listed(active, request))
-        made = [[artifact_of(entry) for entry in listed] for listed in by_rank]
-        self._keep([a for rank in made[1:] for a in rank], 0.0)  # rank 0 keeps what others wrote
-        return tuple(a for rank in made for a in rank)
+            kept = alone(self.comm, lambda: listed(self._save(*self._make(active, request))))
+            return tuple(map(artifact_of, kept))
+        made = self._make(active, request)
+        _, by_rank = together(self.comm, lambda: self._save(*made), listed)
+        own, *others = [tuple(map(artifact_of, rank)) for rank in by_rank]
+        for artifacts in others:  # rank 0 keeps what others wrote
+            self._keep(artifacts, 0.0)
+        return sum(others, own)
 
-    def _make(self, active: Active, request: Request) -> tuple[Artifact, ...]:
+    def _make(self, active: Active, request: Request) -> tuple[Sink, Sequence[Any], float]:
+        """Make one batch; give what is still to be written, where, and the seconds it took."""
+        payloads = payloads_of(active.loaded.config, request.samples, self.is_given)
+        kept = self._kept.of(request, payloads)
+        first, whole = self.comm.rank == 0, len(kept) == len(request.samples)
+        if self._kept.any and active.attached.context.comm.agree(whole):
+            self._steps_done += active.loaded.config.sampling.steps
+            return KeptSink(NoSink(), request, payloads, kept, tells=first), (), 0.0
         sink: Sink = NoSink()
-        if self._writes(active.attached.installed):
+        if writes(active.attached.installed, self.comm):
             sink = self.sink(request, active.attached.context.facts.modality)
+        sink = KeptSink(sink, request, payloads, kept, tells=first)
         if self.config.compare and active.name not in self.summary.steps:
             warm_up(active, request, self.phases)
         times = self.summary.steps.setdefault(active.name, StepTimes())
         begun = time.perf_counter()
         made = make(active, request, sink, self.phases, lambda end: self._told(end, request, times))
         seconds = time.perf_counter() - begun
+        return sink, made, seconds
+
+    def _save(self, sink: Sink, made: Sequence[Any], seconds: float) -> tuple[Artifact, ...]:
         with self.phases.measure("save"):
             try:
                 for index, picture in enumerate(made):
@@ -203,26 +221,13 @@ class ProcessRun:
                 artifacts = self._keep(sink.close(), seconds)
         return artifacts
 
-    def _writes(self, installed: Any) -> bool:
-        """Say whether this rank writes: all that a scheduler's own loop has, else the first."""
-        if installed is None or self.comm.world == 1:
-            return True
-        own_loop = installed.generate is not None
-        return self.comm.rank in (installed.output_ranks[: None if own_loop else 1])
-
-    def _listed(self, active: Active, request: Request) -> list[dict[str, Any]]:
-        return [asdict(artifact) for artifact in self._make(active, request)]
-
     def sink(self, request: Request, kind: str) -> Sink:
         """Open a sink for the media of one request; raises GH305 and GH505 as `open_sink` does."""
         active = self._entered()
-        embed = None
-        if self.config.output.embed_config:
-            embed = {
-                s.index: embedded(active.loaded.config, s, self.is_given) for s in request.samples
-            }
-        pipeline, output = active.model.pipeline, active.loaded.config.output
-        return open_sink(kind, self.folder, request, embed, output, pipeline)
+        config, pipeline, embed = active.loaded.config, active.model.pipeline, None
+        if config.output.embed_config:
+            embed = payloads_of(config, request.samples, self.is_given)
+        return open_sink(kind, self.folder, request, embed, config.output, pipeline)
 
     def measure(
         self, artifacts: Sequence[Artifact], baseline: Sequence[Artifact] = ()
@@ -250,7 +255,7 @@ class ProcessRun:
 
     def log_for(self, variant: str, metrics: Mapping[str, float]) -> None:
         """Append figures of a variant, whichever is attached."""
-        line = {key: _finite(value) for key, value in metrics.items()}
+        line = {key: finite(value) for key, value in metrics.items()}
         self._files.append(METRICS, json.dumps({"variant": variant, **line}))
         self.summary.metrics.setdefault(variant, {}).update(line)
 
@@ -288,13 +293,17 @@ class ProcessRun:
             "peak_memory_bytes": peak_memory(),
             "steps": {name: times.to_json() for name, times in self.summary.steps.items()},
         }
-        by_rank = self.comm.gather_objects(mine)
+        by_rank = self.comm.gather_objects({"problems": self.summary.problems, **mine})
+        for rank, told in enumerate(by_rank):
+            for text in told.pop("problems"):
+                if rank and text not in self.summary.problems:
+                    self.problem(f"rank {rank}: {text}")
         simulated = bool(self.config.launch.simulate)
         self.note(ranks={"world": self.comm.world, "simulated": simulated, "each": by_rank})
 
     def state(self) -> dict[str, Any]:
         """Give what the manifest says of the work so far."""
-        return {"phases": self.phases.to_json(), **self.summary.to_json()}
+        return {"phases": self.phases.to_json(), **self.summary.to_json(self._kept.unseen())}
 
     def _entered(self) -> Active:
         if self._active is None:
@@ -302,7 +311,7 @@ class ProcessRun:
         return self._active
 
     def _attach(self, loaded: Loaded, model: LoadedModel) -> Any:
-        plan = self._plan(loaded, model)
+        plan = plan_for(loaded, model, self.comm.world)
         self.comm.same(plan=plan.digest)
         self.hooks.call("genhub_plan", plan=plan)
         attached = self._install(loaded, model, plan)
@@ -313,27 +322,8 @@ class ProcessRun:
             raise
         return attached
 
-    def _plan(self, loaded: Loaded, model: LoadedModel) -> Any:
-        world = 1 if loaded.config.parallel is None else self.comm.world
-        return make_plan(loaded, facts_at(loaded.config, model), model.pipeline, world=world)
-
     def _install(self, loaded: Loaded, model: LoadedModel, plan: Any) -> Any:
-        return install(
-            plan,
-            model.pipeline,
-            comm=SoloComm(model.device) if plan.scheduler is None else self.comm,
-            seed=loaded.config.seed,
-            kernels=loaded.config.kernels,
-            registries=self._registries,
-            offline=loaded.config.model.offline,
-        )
-
-    def _parallel(self, plan: Any) -> dict[str, Any]:
-        """Give what the manifest says of a parallel plan, the first one that is attached."""
-        if plan is None or "parallel" in self.manifest:
-            return {}
-        told = {"timeline": plan.timeline(), "bytes": plan.bytes(), "speedup": plan.speedup()}
-        return {"parallel": told}
+        return install_plan(loaded, model, plan, self.comm, self._registries)
 
     def _try_others(self, name: str, model: LoadedModel) -> None:
         """Attach the variants still to come for a moment: what cannot work ends the run now."""
@@ -341,7 +331,8 @@ class ProcessRun:
         for other in ("main", *self.config.compare):
             loaded = self._loaded.variant(other)
             if other != name and loaded.config.model == mine:
-                self._install(loaded, model, self._plan(loaded, model)).detach()
+                plan = plan_for(loaded, model, self.comm.world)
+                self._install(loaded, model, plan).detach()
 
     def _note_model(self, model: LoadedModel) -> None:
         if self.comm.world == 1:
@@ -382,11 +373,6 @@ class ProcessRun:
         self.summary.artifacts += kept
         if time.monotonic() > self._noted + NOTE_EVERY:  # the manifest grows with every artifact
             self.note()
-        for artifact in kept:
+        for artifact in (a for a in kept if a.path not in self._kept.told):
             self.hooks.call("genhub_artifact", artifact=artifact, run=self)
         return kept
-
-
-def _finite(value: float) -> float | None:
-    """JSON has no NaN and no infinity: a figure that is neither becomes null."""
-    return value if math.isfinite(value) else None

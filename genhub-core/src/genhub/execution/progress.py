@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from genhub.api import hookimpl
 from genhub.execution.speedup import timing_rows
+from genhub.streams import printable
 
 if TYPE_CHECKING:
     from genhub.api import Step
@@ -46,15 +47,15 @@ class Progress:
 
     def _tell(self, run: Any, error: BaseException | None) -> None:
         for problem in run.summary.problems:
-            sys.stderr.write(f"warning: {problem}\n")
+            sys.stderr.write(printable(f"warning: {problem}\n"))
         sys.stderr.flush()
         manifest = run.manifest
         table = figures_table(
             manifest.get("variants", {}), run.summary.metrics, manifest.get("timing")
         )
         lines = [*table, ""] if table else []
-        sys.stdout.write("\n".join([*lines, _where(run.folder, len(run.summary.artifacts), error)]))
-        sys.stdout.write("\n")
+        lines.append(_where(run.folder, len(run.summary.artifacts), error))
+        sys.stdout.write(printable("\n".join(lines) + "\n"))
         sys.stdout.flush()
 
 

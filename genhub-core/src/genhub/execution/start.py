@@ -12,7 +12,7 @@ from genhub.execution.load import choose_device, load, locate, require_libraries
 from genhub.execution.log import without_noise
 from genhub.execution.order import Order
 from genhub.execution.result import RunResult
-from genhub.launch.world import place_here, world_of
+from genhub.launch.world import place_here, start_lines, world_of
 from genhub.registry import Registries, default
 
 __all__ = ["RunResult", "begin", "plan_text", "run"]
@@ -82,4 +82,5 @@ def plan_text(loaded: Loaded, registries: Registries | None = None) -> str:
         model = load(config.model, source, choose_device(config.launch.devices))
         facts = facts_at(config, model)
         own = world if config.parallel is not None else 1
-        return make_plan(loaded, facts, model.pipeline, world=own).render()
+        text = make_plan(loaded, facts, model.pipeline, world=own).render()
+        return "\n".join([text, "", *start_lines(loaded, world)]) if world > 1 else text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +11,7 @@ from genhub.api import Artifact
 from genhub.execution.artifacts import artifact_json
 from genhub.execution.phases import StepTimes
 
-__all__ = ["Summary"]
+__all__ = ["Summary", "finite"]
 
 
 @dataclass
@@ -24,10 +26,10 @@ class Summary:
     earlier: dict[str, Any] = field(default_factory=dict)  # steps that were timed before a break
     timing: dict[str, Any] = field(default_factory=dict)  # what `time: true` found
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the entries of the manifest."""
+    def to_json(self, unseen: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+        """Give the entries of the manifest; `unseen` are artifacts from before a break."""
         return {
-            "artifacts": [artifact_json(a) for a in self.artifacts],
+            "artifacts": [*map(artifact_json, self.artifacts), *unseen],
             "metrics": self.metrics,
             "variants": {
                 name: {
@@ -44,3 +46,9 @@ class Summary:
         """Give the times of steps; those from before a break only where none came after it."""
         times = self.steps.get(variant, StepTimes()).to_json()
         return times if times["count"] else self.earlier.get(variant, times)
+
+
+def finite(value: float) -> float | None:
+    """JSON has no NaN and no infinity: a figure that is neither becomes null."""
+    number = value if isinstance(value, int) else float(value)
+    return number if math.isfinite(number) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ from typing import Any
 from genhub.api import GenHubError
 from genhub.config import Loaded, load
 from genhub.execution.artifacts import SUFFIXES, read_embedded
-from genhub.execution.checkpoint import FileCheckpoint
 from genhub.execution.folder import MANIFEST, read_manifest
 from genhub.registry import Registries
 
@@ -38,8 +38,9 @@ def find_target(
 ) -> Target:
     """Read a YAML file or a map, the config of a run folder, or the one in a file of results.
 
-    A folder whose run left a checkpoint and did not end well is gone on with; with overrides it
-    would be another run, so it begins anew. Raises GH608 for a folder or file of another kind.
+    A folder whose run did not end well is gone on with; with overrides of more than `launch`, or
+    where its config was changed, it would be another run, so it begins anew. Raises GH608 for a
+    folder or file of another kind.
     """
     if isinstance(config, Mapping):
         return Target(load(config, set=set, registries=registries))
@@ -60,9 +61,18 @@ def _of_folder(path: Path, set: Overrides, registries: Registries) -> Target:
             hint="the run ended before its config was written",
         )
     loaded = load(path / RESOLVED, set=set, registries=registries)
-    cut_short = manifest.get("status") != "done" and FileCheckpoint(path).path.exists()
+    # The report is noted last: without it the run was killed between its results and its end.
+    whole = manifest.get("status") == "done" and "report" in manifest
+    digest = sha256((path / RESOLVED).read_bytes()).hexdigest()
+    goes_on = not whole and not _changes(set) and manifest.get("config_sha256") == digest
     given = bool(manifest.get("pipeline_given"))
-    return Target(loaded, path if cut_short and not set else None, path.name, given)
+    return Target(loaded, path if goes_on else None, path.name, given)
+
+
+def _changes(set: Overrides) -> bool:
+    """Say whether overrides change what is made, and not only where it is computed."""
+    keys = set if isinstance(set, Mapping) else (entry.partition("=")[0] for entry in set)
+    return any(key.strip().partition(".")[0] != "launch" for key in keys)
 
 
 def _of_artifact(path: Path, set: Overrides, registries: Registries) -> Target:

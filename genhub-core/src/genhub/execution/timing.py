@@ -126,15 +126,14 @@ class _Steps:
 def time_batch(active: Active, warm: WarmUp) -> Turn:
     """Make the first batch with drivers that were just attached, and time it.
 
-    The clock starts when all ranks are there, after two steps that do not count or a whole batch,
-    and stops when the device has decoded.
+    The clock starts when all ranks are there, after two steps that do not count or, where they
+    would not be enough, a whole batch. It stops when the device has decoded.
     """
     batches = active.calls().batches
     samples = samples_of(active.loaded.config, active.name)
     request = next(batches(samples))
-    if warm == "short":
-        warm_up(active, request, Phases())
-    elif warm == "whole":
+    warmed = warm == "short" and warm_up(active, request, Phases())
+    if warm != "none" and not warmed:
         call(active, request, NoSink())
         request = next(batches(samples))  # with generators that nothing was drawn from
     active.attached.context.comm.agree(True)

@@ -6,16 +6,12 @@ import json
 from dataclasses import asdict, replace
 from typing import Any
 
-from genhub.errors import GenHubError, Mark, Problem
+from genhub.errors import GenHubError, Mark, Problem, ToldElsewhere
 
-__all__ = ["Blame", "ToldElsewhere", "from_json", "of_rank", "to_json"]
+__all__ = ["Blame", "from_json", "of_rank", "to_json"]
 
 KEY = "genhub/first-error"
 OF_ALL = ("GH603", "GH609")  # an interruption, and a disagreement that names the ranks itself
-
-
-class ToldElsewhere(GenHubError):
-    """The error of another rank, which that one shows."""
 
 
 class Blame:

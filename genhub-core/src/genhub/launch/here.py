@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from contextvars import copy_context
 
 from genhub.comm import ThreadComm
@@ -28,7 +29,7 @@ def run_alone(order: Order, target: Target) -> RunResult:
     files = folder_for(order, target)
     models = Models(order.registries, order.pipeline)
     under_way = ProcessRun(target.loaded, files, hooks, order.registries, models)
-    with keep_log(files.logs, under_way.problem, under_way.redact):
+    with closing(files), keep_log(files.logs, under_way.problem, under_way.redact):
         error = conclude(under_way, files, work(under_way, files, target))
     if error is not None:
         raise error
@@ -38,7 +39,9 @@ def run_alone(order: Order, target: Target) -> RunResult:
 def run_simulated(order: Order, target: Target, world: int) -> RunResult:
     """Run `world` ranks as threads, each on a replica of the pipeline that shares its tensors."""
     launch = target.loaded.config.launch
-    comms = ThreadComm.group(world, choose_device(launch.devices), launch.timeout)
+    given = order.pipeline
+    device = choose_device(launch.devices) if given is None else given.device
+    comms = ThreadComm.group(world, device, launch.timeout)
     hooks = [hooks_for(order, target.loaded, rank == 0) for rank in range(world)]
     files = folder_for(order, target)
     shared = Models(order.registries, order.pipeline)
@@ -54,7 +57,7 @@ def run_simulated(order: Order, target: Target, world: int) -> RunResult:
         )
         for comm in comms
     ]
-    with keep_log(files.logs, runs[0].problem, runs[0].redact):
+    with closing(files), keep_log(files.logs, runs[0].problem, runs[0].redact):
         with without_noise():  # for all ranks, as it changes what belongs to the process
             error = _together(runs, target, comms, files)
         error = conclude(runs[0], files, error)
@@ -76,14 +79,16 @@ def _together(
             comms[rank].abort()
 
     others = [
-        threading.Thread(target=copy_context().run, args=(carry, rank), name=f"rank {rank}")
+        threading.Thread(
+            target=copy_context().run, args=(carry, rank), name=f"rank {rank}", daemon=True
+        )
         for rank in range(1, len(runs))
     ]
     for thread in others:
         thread.start()
     carry(0)
     for thread in others:
-        thread.join()
+        thread.join(target.loaded.config.launch.timeout)  # a lost one may never come back
     causes = [end for end in ends if not isinstance(end[1], PeerLost)]
     rank, error = next(iter(causes or ends), (0, None))
     return None if error is None else of_rank(rank, error)

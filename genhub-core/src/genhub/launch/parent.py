@@ -14,14 +14,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from genhub.config import redact
 from genhub.errors import GenHubError
-from genhub.execution.folder import RunFolder, read_manifest
+from genhub.execution.folder import read_manifest
 from genhub.execution.load import require_libraries
 from genhub.execution.order import Order, folder_for
 from genhub.execution.result import RunResult, result_of
@@ -30,7 +28,7 @@ from genhub.launch.agent import ENDED
 from genhub.launch.blame import from_json
 from genhub.launch.worker import ERROR, ORDER
 
-__all__ = ["launch"]
+__all__ = ["cause", "launch"]
 
 LOST = "GH607"
 PATIENCE = 10.0  # seconds from an interruption to the end of every process
@@ -39,21 +37,21 @@ PATIENCE = 10.0  # seconds from an interruption to the end of every process
 def launch(order: Order, target: Target, world: int) -> RunResult:
     """Run `world` processes and give the result, read from the folder; raises GenHubError."""
     require_libraries()
-    files = folder_for(order, target)
-    logs = files.path / "logs"
-    with suppress(FileNotFoundError):
-        shutil.rmtree(logs)  # of the attempt before, where a run is gone on with
-    logs.mkdir()
-    (logs / ORDER).write_text(_for_workers(order, files.path), encoding="utf-8")
-    status = _watch(files.path, world)
-    _tidy(logs)
-    error = None if status == 0 else _cause(logs, status)
-    files = RunFolder(files.path, read_manifest(files.path), partial(redact, target.loaded.config))
-    if error is not None:
-        ended = "interrupted" if error.code == "GH603" else "failed"
-        files.finish(ended, error=[problem.to_json() for problem in error.problems])
-        raise error
-    return result_of(files.path, files.manifest)
+    with closing(folder_for(order, target)) as files:
+        logs = files.path / "logs"
+        with suppress(FileNotFoundError):
+            shutil.rmtree(logs)  # of the attempt before, where a run is gone on with
+        logs.mkdir()
+        (logs / ORDER).write_text(_for_workers(order, files.path), encoding="utf-8")
+        status = _watch(files.path, world)
+        _tidy(logs)
+        files.manifest = read_manifest(files.path)  # as the ranks have left it
+        if status != 0:
+            error = cause(logs, status)
+            ended = "interrupted" if error.code == "GH603" else "failed"
+            files.finish(ended, error=[problem.to_json() for problem in error.problems])
+            raise error
+        return result_of(files.path, files.manifest)
 
 
 def _for_workers(order: Order, folder: Path) -> str:
@@ -117,18 +115,16 @@ def _tidy(logs: Path) -> None:
         shutil.rmtree(attempts.parent, ignore_errors=True)
 
 
-def _cause(logs: Path, status: int | None) -> GenHubError:
+def cause(logs: Path, status: int | None) -> GenHubError:
     """Find the one error to tell: the first of a rank, unless a rank died without a word."""
     if status is None:
         return GenHubError("GH603", "interrupted", hint="what was finished by then is kept")
     told = [json.loads(path.read_text()) for path in sorted(logs.glob(f"rank*/{ERROR}"))]
-    first = next((entry for entry in told if entry["first"]), None)
-    if first is not None and first["problems"][0]["code"] != LOST:
-        error = from_json(first["problems"])
-    else:
-        error = _silent(logs) or (from_json(first["problems"]) if first else _unknown(logs, status))
+    error = from_json(told[0]["cause"]) if told else None  # ranks agree on which was the first
+    if error is None or error.code == LOST:
+        error = _silent(logs) or error or _unknown(logs, status)
     for entry in told:
-        text = str(from_json(entry["problems"]))
+        text = str(from_json(entry["own"]))
         if text != str(error):
             error.add_note(f"also, on another rank: {text}")
     return error

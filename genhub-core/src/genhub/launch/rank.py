@@ -62,7 +62,10 @@ def run_rank(order: Order, place: Place, folder: Path | None = None) -> RunResul
 def _run(order: Order, place: Place, folder: Path | None, store: Any, blame: Blame) -> RunResult:
     target = order.target()
     world_of(target.loaded, place)
-    comm = _connect(target, place, store)
+    given = order.pipeline
+    launch = target.loaded.config.launch
+    device = choose_device(launch.devices, place.local) if given is None else given.device
+    comm = _connect(target, place, store, device)
     files = _files(order, target, folder, comm)
     hooks = hooks_for(order, target.loaded, place.rank == 0)
     models = Models(order.registries, order.pipeline, place.local)
@@ -84,18 +87,17 @@ def _run(order: Order, place: Place, folder: Path | None, store: Any, blame: Bla
     return result_of(files.path, {"status": "done", **files.manifest, **under_way.state()})
 
 
-def _connect(target: Target, place: Place, store: Any) -> TorchComm:
+def _connect(target: Target, place: Place, store: Any, device: Any) -> TorchComm:
     """Join the group of all ranks; raises GH609 where they are not of one config and version."""
-    launch = target.loaded.config.launch
-    device = choose_device(launch.devices, place.local)
+    timeout = target.loaded.config.launch.timeout
     dist.init_process_group(
         "gloo" if device.type == "cpu" else "nccl",
         store=dist.PrefixStore("genhub", store),
         rank=place.rank,
         world_size=place.world,
-        timeout=timedelta(seconds=launch.timeout),
+        timeout=timedelta(seconds=timeout),
     )
-    comm = TorchComm(device, launch.timeout)
+    comm = TorchComm(device, timeout)
     config = sha256(to_yaml(target.loaded.config).encode()).hexdigest()
     used = {driver.entry.dist for driver in target.loaded.drivers}
     comm.same(config=config, **_versions({"genhub-core", *LIBRARIES, *used}))
@@ -104,14 +106,16 @@ def _connect(target: Target, place: Place, store: Any) -> TorchComm:
 
 def _files(order: Order, target: Target, folder: Path | None, comm: TorchComm) -> RunFolder:
     """Give this rank its view of the run folder; rank 0 makes it where nobody has."""
-    made = folder_for(order, target) if folder is None and comm.rank == 0 else None
-    path = Path(comm.gather_objects(str(made.path if made else folder))[0])
-    if made is not None:
-        return made
-    files = RunFolder(
-        path, {} if comm.rank else read_manifest(path), partial(redact, target.loaded.config)
-    )
-    return files.seen_by(comm.rank) if comm.rank else files
+    files, hide = None, partial(redact, target.loaded.config)
+    if comm.rank == 0 and folder is not None:
+        files = RunFolder(folder, read_manifest(folder), hide)
+    elif comm.rank == 0:
+        files = folder_for(order, target)
+    path, kept = comm.gather_objects(None if files is None else [str(files.path), files.kept])[0]
+    if files is not None:
+        return files
+    manifest = {} if kept is None else {"artifacts": kept}
+    return RunFolder(Path(path), manifest, hide).seen_by(comm.rank)
 
 
 def _versions(names: Iterable[str]) -> dict[str, str]:

@@ -7,9 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from genhub.errors import GenHubError
+from genhub.errors import GenHubError, ToldElsewhere
 from genhub.execution.order import Order
-from genhub.launch.blame import ToldElsewhere, to_json
+from genhub.launch.blame import to_json
 from genhub.launch.world import place_here
 from genhub.registry import default
 
@@ -31,9 +31,9 @@ def main(folder: Path) -> int:
     try:
         run_rank(order, place, folder)
     except GenHubError as error:
-        own = error.__cause__ if isinstance(error, ToldElsewhere) else error
-        told = own if isinstance(own, GenHubError) else error
-        entry = {"first": not isinstance(error, ToldElsewhere), "problems": to_json(told)}
+        echo = error.__cause__ if isinstance(error, ToldElsewhere) else None
+        own = echo if isinstance(echo, GenHubError) else error
+        entry = {"cause": to_json(error), "own": to_json(own)}
         mine = folder / "logs" / f"rank{place.rank}"
         mine.mkdir(parents=True, exist_ok=True)
         (mine / ERROR).write_text(json.dumps(entry), encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any
 
 from genhub.errors import GenHubError, Problem
 
-__all__ = ["Place", "launch_problems", "place_here", "world_of"]
+__all__ = ["Place", "launch_problems", "place_here", "start_lines", "world_of"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,18 @@ def launch_problems(loaded: Any) -> list[Problem]:
     launch = loaded.config.launch
     plain = launch.processes == "auto" and not launch.simulate and "," not in launch.devices
     return [] if plain and loaded.config.parallel is None else _world(loaded, None)[1]
+
+
+def start_lines(loaded: Any, world: int) -> list[str]:
+    """Say how several ranks are started: here, and on several machines."""
+    name = "FILE" if loaded.path is None else str(loaded.path)
+    if loaded.config.launch.simulate:
+        return [f"{world} ranks, as threads of one process: genhub run {name}"]
+    return [
+        f"{world} ranks, as processes of this machine: genhub run {name}",
+        f"on {world} machines, on each of them: torchrun --nnodes {world} --nproc-per-node 1 "
+        f"--rdzv-backend c10d --rdzv-endpoint HOST:29500 -m genhub.cli run {name}",
+    ]
 
 
 def _world(loaded: Any, given: int | None) -> tuple[int, list[Problem]]:

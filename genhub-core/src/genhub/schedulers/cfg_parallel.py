@@ -29,7 +29,7 @@ __all__ = ["CfgParallel"]
 class CfgPlan:
     """Each rank has one branch of every denoiser call; then both have both.
 
-    `payload` is the size in bytes of one branch's output for one sample.
+    `payload` is the size in bytes of one branch's output for one sample; 0 where it is not known.
     """
 
     payload: int
@@ -37,12 +37,13 @@ class CfgPlan:
     def timeline(self) -> str:
         """Draw the first steps; all are alike."""
         steps = 3
-        ahead = "".join(f"step {step:<15}" for step in range(1, steps + 1))
+        ahead = "".join(f"step {step:<14}" for step in range(1, steps + 1))
         rows = [
             f"rank {rank}  " + f"[ {branch:<6} ]=swap=>  " * steps + "..."
             for rank, branch in enumerate(("uncond", "cond"))
         ]
-        swap = f"swap: {self.payload} bytes each way per sample"
+        size = f"{self.payload} bytes" if self.payload else "one output"
+        swap = f"swap: {size} each way per sample"
         return "\n".join([f"{'':8}{ahead.rstrip()}", *rows, swap])
 
     def bytes(self, steps: int = 1, samples: int = 1) -> int:
@@ -96,18 +97,18 @@ class CfgParallel(ParallelScheduler):
 
 
 def _payload(facts: Facts, name: str, denoiser: Any) -> int:
-    """Give the bytes of a denoiser's output for one sample; the latent's, where it is no more."""
+    """Give the bytes of a denoiser's output for one sample, else of the latent, else 0."""
     import math
 
     import torch
 
-    from genhub.plan.observe import twin_of
+    from genhub.plan.observe import Architecture
 
     try:
         args, kwargs = facts.example_call(name)
         with torch.no_grad():
-            output = twin_of(denoiser)(*args, **kwargs)[0]
+            output = Architecture.of(denoiser).on_meta()(*args, **kwargs)[0]
         size = output.numel()
     except Exception:  # no example call is known, or the architecture resists meta tensors
-        size = math.prod(facts.latent.shape)
+        size = math.prod(facts.latent.shape) if facts.latent.shape else 0
     return int(size) * denoiser.dtype.itemsize
