@@ -46,7 +46,7 @@ def many(folder: Path, kind: str, file: str, count: int, **info: Any) -> None:
                 "sample": sample,
                 "info": info,
                 "sha256": "",
-            }  # fmt: skip
+            }
         )
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["artifacts"] += entries
