@@ -39,7 +39,7 @@ GET_CHROMIUM = (
     "chromium chromedriver; or set GENHUB_CHROMIUM and GENHUB_CHROMEDRIVER to their files"
 )
 
-TOOLS = ["pytest", "hypothesis", "jsonschema", "hatchling", "scikit-image", "html5lib"]
+TOOLS = ["pytest", "hypothesis", "jsonschema", "gymnasium", "hatchling", "scikit-image", "html5lib"]
 STACK = [
     *["torch", "diffusers", "transformers", "accelerate", "safetensors"],
     *["numpy", "pillow", "rich", "jinja2", "matplotlib"],
