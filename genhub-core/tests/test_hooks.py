@@ -114,6 +114,15 @@ def test_an_object_and_a_class_can_listen_too(toys: ToySite) -> None:
     assert used("plg-a").call("genhub_metrics", run=[0]) == [{"thing": 1}, {"object": 1}]
 
 
+def test_ranks_that_only_look_on_hear_of_the_hooks_that_are_kept(toys: ToySite) -> None:
+    listener(toys, "plg-a", saying("a"))
+    hooks = used("plg-a")
+    hooks.keep_only("genhub_plan")
+    assert hooks.call("genhub_metrics", run=[]) == [] and not hooks.listens("genhub_metrics")
+    hooks.keep_only("genhub_metrics")
+    assert hooks.call("genhub_metrics", run=[]) == [{"a": 1}] and hooks.listens("genhub_metrics")
+
+
 def test_nobody_listens_without_plugins(toys: ToySite) -> None:
     hooks = used()
     assert not hooks.listens("genhub_step")
