@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from genhub.api import (
     AttentionMixer,
@@ -35,6 +35,12 @@ PAPER = "LinFusion: 1 GPU, 1 Minute, 16K Image (arXiv 2409.02097)"
 
 class LinFusionConfig(PluginConfig):
     """Block `attention: - type: linfusion`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"checkpoint": None}, {"checkpoint": None, "projection_mid_dim": "c/16"}]
+        }
+    )
 
     checkpoint: str | None = Field(
         "auto",
