@@ -22,7 +22,19 @@ from genhub.api.drivers import (
     Task,
 )
 from genhub.api.facts import ANY, Facts, Latent, Needs, Range, Site, Where
+from genhub.api.genotypes import (
+    Cost,
+    CountUnavailable,
+    Decision,
+    Evaluate,
+    Genotype,
+    SpaceDescription,
+    Trial,
+    Violation,
+)
+from genhub.api.graphs import GraphSpec
 from genhub.api.markers import hookimpl, hookspec
+from genhub.api.pareto import crowding, dominates, fronts, point_of
 from genhub.api.plugins import CONTRACT, Plugin, PluginConfig
 from genhub.api.runtime import (
     Artifact,
@@ -42,18 +54,7 @@ from genhub.api.runtime import (
     Sink,
     Step,
 )
-from genhub.api.search import (
-    Cost,
-    CountUnavailable,
-    Decision,
-    Evaluate,
-    Genotype,
-    SearchSpace,
-    SearchStrategy,
-    SpaceDescription,
-    Trial,
-    Violation,
-)
+from genhub.api.search import SearchSpace, SearchStrategy, SuperNet
 from genhub.errors import GenHubError, PeerLost, PlanRejected, Problem
 
 __all__ = [
@@ -79,6 +80,7 @@ __all__ = [
     "Facts",
     "GenHubError",
     "Genotype",
+    "GraphSpec",
     "Installed",
     "Kernel",
     "Latent",
@@ -106,10 +108,15 @@ __all__ = [
     "Site",
     "SpaceDescription",
     "Step",
+    "SuperNet",
     "Task",
     "Trial",
     "Violation",
     "Where",
+    "crowding",
+    "dominates",
+    "fronts",
     "hookimpl",
     "hookspec",
+    "point_of",
 ]

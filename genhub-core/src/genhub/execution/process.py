@@ -88,13 +88,14 @@ class ProcessRun:
         self.summary = Summary()
         self.phases = Phases()
         self.hooks = hooks
+        self.registries = registries
         self._loaded = loaded
         self._files = files
-        self._registries = registries
         self._models = Models(registries, pipeline)
         self._active: _Active | None = None
         self._steps_done = self._steps_total = 0
         self._noted = 0.0
+        self._tells = True
         self._last_progress = time.perf_counter()
 
     @property
@@ -126,12 +127,19 @@ class ProcessRun:
             self.summary.problems.append(text)
 
     @contextmanager
-    def pipeline(self, variant: str | None = None) -> Iterator[Any]:
-        """Load the model, attach the drivers of `variant` (None or main: the config's own)."""
+    def pipeline(
+        self, variant: str | None = None, *, set: Mapping[str, Any] | None = None
+    ) -> Iterator[Any]:
+        """Load the model, attach the drivers of `variant` (None or main: the config's own).
+
+        `set` overrides values of the variant's config; the model stays loaded where they leave
+        `model` as it is.
+        """
         if self._active is not None:
             raise RuntimeError("run.pipeline() is entered while another variant is attached")
         name = variant or "main"
         loaded = self._loaded if name == "main" else self._loaded.variant(name)
+        loaded = loaded.overridden(set) if set else loaded
         with ExitStack() as stack:
             stack.enter_context(without_noise())
             with self.phases.measure("load"):
@@ -146,6 +154,19 @@ class ProcessRun:
             stack.callback(self._leave)
             self.note(sites=[asdict(site) for site in attached.plan.facts.sites])
             yield attached
+
+    def inner(self, name: str, set: Mapping[str, Any]) -> ProcessRun:
+        """Give a run below this one, in the folder `name`: same model and ranks, other settings.
+
+        Hooks do not hear of its steps and artifacts, and its summary is its own.
+        """
+        path = self.folder / name
+        (path / "artifacts").mkdir(parents=True)
+        loaded, files = self._loaded.overridden(set), RunFolder(path, {}, self.redact)
+        inner = ProcessRun(loaded, files, self.hooks, self.registries)
+        inner.comm, inner.phases, inner._models = self.comm, self.phases, self._models
+        inner._tells = False
+        return inner
 
     def requests(self, variant: str | None = None) -> Iterator[Request]:
         """Give the batches of the variant whose pipeline is entered, seeded per sample."""
@@ -217,7 +238,7 @@ class ProcessRun:
         figures: dict[str, float] = {}
         with self.phases.measure("metrics"):
             for name in self.config.metrics:
-                registry = self._registries.get("metrics")
+                registry = self.registries.get("metrics")
                 figures |= figures_of(registry, name, self, artifacts, baseline)
         if figures:
             self.log(**figures)
@@ -301,7 +322,7 @@ class ProcessRun:
             comm=self.comm,
             seed=loaded.config.seed,
             kernels=loaded.config.kernels,
-            registries=self._registries,
+            registries=self.registries,
             offline=loaded.config.model.offline,
         )
 
@@ -371,7 +392,7 @@ class ProcessRun:
         times.add(end.index, end.seconds)
         self._steps_done += 1
         self._steps_total = max(self._steps_total, self._steps_done)
-        if self.hooks.listens("genhub_step"):
+        if self._tells and self.hooks.listens("genhub_step"):
             first = request.samples[0]
             step = Step(
                 end.index, end.steps, end.seconds, first.variant, first.index,
@@ -387,7 +408,7 @@ class ProcessRun:
         self.summary.artifacts += kept
         if time.monotonic() > self._noted + NOTE_EVERY:  # the manifest grows with every artifact
             self.note()
-        for artifact in kept:
+        for artifact in kept if self._tells else ():
             self.hooks.call("genhub_artifact", artifact=artifact, run=self)
         return kept
 

@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from os import PathLike
@@ -90,8 +90,12 @@ def run(
 
 
 def plan_text(loaded: Loaded, registries: Registries | None = None) -> str:
-    """Load the model of a config and give the plan as text; nothing is attached or generated."""
-    from genhub.plan import make_plan
+    """Load the model of a config and give the plan as text; nothing is generated.
+
+    Mixers are attached for a moment: what they cost depends on their weights.
+    """
+    from genhub.plan import install, make_plan
+    from genhub.plan.cost import cost_lines
 
     registries = registries or default()
     config = loaded.config
@@ -100,7 +104,14 @@ def plan_text(loaded: Loaded, registries: Registries | None = None) -> str:
     with without_noise():
         model = load(config.model, source, choose_device(config.launch.devices))
         facts = facts_at(config, model)
-        return make_plan(loaded, facts, model.pipeline).render()
+        plan = make_plan(loaded, facts, model.pipeline)
+        mixers = replace(plan, scheduler=None, parallel=None)
+        with install(
+            mixers, model.pipeline, seed=config.seed, kernels=config.kernels,
+            registries=registries, offline=config.model.offline,
+        ) as attached:  # fmt: skip
+            costs = cost_lines(attached.costs_before(), attached.costs())
+        return "\n".join([plan.render(), "", *costs])
 
 
 def _hooks(loaded: Loaded, registries: Registries, quiet: bool) -> Hooks:

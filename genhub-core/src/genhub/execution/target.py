@@ -18,6 +18,7 @@ from genhub.registry import Registries
 __all__ = ["RESOLVED", "Target", "find_target"]
 
 RESOLVED = "resolved.yaml"
+TRIALS = "trials.jsonl"  # of a search
 Overrides = Mapping[str, Any] | Sequence[str]
 
 
@@ -38,7 +39,7 @@ def find_target(
 ) -> Target:
     """Read a YAML file or a map, the config of a run folder, or the one inside a picture.
 
-    A folder whose run left a checkpoint and did not end well is gone on with; with overrides it
+    A folder whose run left a checkpoint, or trials of a search, and did not end well is gone on with; with overrides it
     would be another run, so it begins anew. Raises GH608 for a folder or picture of another kind.
     """
     if isinstance(config, Mapping):
@@ -60,7 +61,8 @@ def _of_folder(path: Path, set: Overrides, registries: Registries) -> Target:
             hint="the run ended before its config was written",
         )
     loaded = load(path / RESOLVED, set=set, registries=registries)
-    cut_short = manifest.get("status") != "done" and FileCheckpoint(path).path.exists()
+    left = FileCheckpoint(path).path.exists() or (path / TRIALS).exists()
+    cut_short = manifest.get("status") != "done" and left
     given = bool(manifest.get("pipeline_given"))
     return Target(loaded, path if cut_short and not set else None, path.name, given)
 
