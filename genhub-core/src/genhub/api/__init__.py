@@ -23,6 +23,7 @@ from genhub.api.drivers import (
 )
 from genhub.api.facts import ANY, Facts, Latent, Needs, Range, Site, Where
 from genhub.api.genotypes import (
+    COSTS,
     Cost,
     CountUnavailable,
     Decision,
@@ -60,6 +61,7 @@ from genhub.errors import GenHubError, PeerLost, PlanRejected, Problem
 __all__ = [
     "ANY",
     "CONTRACT",
+    "COSTS",
     "Artifact",
     "Attached",
     "AttentionMixer",

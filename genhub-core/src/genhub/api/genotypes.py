@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 __all__ = [
+    "COSTS",
     "Cost",
     "CountUnavailable",
     "Decision",

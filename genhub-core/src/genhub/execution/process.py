@@ -168,6 +168,10 @@ class ProcessRun:
         inner._tells = False
         return inner
 
+    def overridden(self, set: Mapping[str, Any]) -> Any:
+        """Give the run's config with values overridden."""
+        return self._loaded.overridden(set).config
+
     def requests(self, variant: str | None = None) -> Iterator[Request]:
         """Give the batches of the variant whose pipeline is entered, seeded per sample."""
         active = self._entered()
@@ -236,8 +240,9 @@ class ProcessRun:
     ) -> dict[str, float]:
         """Compute the config's `metrics` for artifacts of the variant attached, and log them."""
         figures: dict[str, float] = {}
+        config = self.config if self._active is None else self._active.loaded.config
         with self.phases.measure("metrics"):
-            for name in self.config.metrics:
+            for name in config.metrics:
                 registry = self.registries.get("metrics")
                 figures |= figures_of(registry, name, self, artifacts, baseline)
         if figures:

@@ -1,0 +1,77 @@
+"""The loop of the task `search`."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from genhub.api import SearchSpace, SearchStrategy
+from genhub.config import to_yaml
+from genhub.execution.folder import replace_file
+from genhub.execution.target import TRIALS
+from genhub.search.book import TrialBook
+from genhub.search.evaluation import Evaluator, SearchOver, overrides_of
+from genhub.search.results import Results
+
+__all__ = ["BEST", "search"]
+
+BEST = "best.yaml"
+
+log = logging.getLogger("genhub")
+
+
+def search(run: Any) -> None:
+    """Try what the strategy proposes until it ends or `budget_s` is spent, and keep the results."""
+    drivers = {used.kind: used for used in run.drivers}
+    block = run.config.search
+    space: SearchSpace = drivers["search_spaces"].cls(block)
+    strategy: SearchStrategy = drivers["search_strategies"].cls(block.strategy)
+    with space.open(run):
+        book = TrialBook(run.folder / TRIALS, space)
+        if len(book):
+            log.info("the search goes on after %d trials", len(book))
+        evaluator = Evaluator(run, space, book)
+        if evaluator.makes_pictures:
+            evaluator.compare()
+        results = Results(run.config, space, book)
+        try:
+            for trial in strategy.search(space, evaluator, run):
+                evaluator.keep(trial)
+                _prune(evaluator, results, book)
+                run.note(search=results.to_json())
+                evaluator.check_time()
+        except SearchOver:
+            log.info("budget_s is spent after %d trials", len(book))
+        _conclude(run, space, evaluator, results)
+
+
+def _conclude(run: Any, space: SearchSpace, evaluator: Evaluator, results: Results) -> None:
+    """Write down the front, and the best as a config; make its pictures the run's own."""
+    run.note(search=results.to_json())
+    best = results.best
+    if best is None:
+        log.warning("the search found nothing: no trial was evaluated")
+        return
+    if type(space).evaluate is SearchSpace.evaluate:
+        overrides = overrides_of(space, best.genotype)
+        config = run.overridden({**overrides, "metrics": evaluator.metrics})
+        text = f"# Trial {best.index} of the search {run.folder.name}\n{to_yaml(config)}"
+        replace_file(run.folder / BEST, run.redact(text).encode())
+    if evaluator.makes_pictures:
+        evaluator.best(best.genotype)
+    run.log(**_figures(best.metrics, run.config.search.objective))
+
+
+def _figures(metrics: Mapping[str, float], objectives: Any) -> dict[str, float]:
+    return {o.metric: metrics[o.metric] for o in objectives}
+
+
+def _prune(evaluator: Evaluator, results: Results, book: TrialBook) -> None:
+    """Delete the pictures of trials that are not on the front."""
+    front = {trial.index for trial in results.front}
+    for trial in book:
+        folder = evaluator.folder(trial.index)
+        if trial.index not in front and folder.exists():
+            shutil.rmtree(folder)
