@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import nox
@@ -23,9 +24,10 @@ ROOT = Path(__file__).parent
 ENVIRONMENTS = ROOT / ".nox"
 DIST = ROOT / "dist"
 CONSTRAINTS = ROOT / "constraints.txt"
+LOWEST = ROOT / "constraints-min.txt"
 PLUGINS = ["linfusion"]
 PACKAGES = ["core", *PLUGINS]
-HEAVY_CORE_TESTS = ["plan", "execution", "shapes"]  # these need the extra [run]
+HEAVY_CORE_TESTS = ["comm", "plan", "execution", "shapes"]  # these need the extra [run]
 
 TOOLS = ["pytest", "hypothesis", "jsonschema", "hatchling", "scikit-image"]
 STACK = [
@@ -34,6 +36,8 @@ STACK = [
     *["pluggy", "stevedore", "pydantic", "pyyaml", "packaging"],
     *["peft"],  # adapters of attached pipelines are part of the tests
 ]
+
+DOCS = ["mkdocs-material", "mkdocstrings[python]", "ruff"]  # ruff lays signatures out
 
 nox.needs_version = ">=2024.4.15"
 nox.options.reuse_venv = "yes"
@@ -107,6 +111,83 @@ def examples(session: nox.Session) -> None:
         session.run(str(Path(python).parent / "genhub"), "run", str(path), external=True)
 
 
+@nox.session(venv_backend="none", name="min")
+def lowest(session: nox.Session) -> None:
+    """Test with the lowest versions that the packages declare, torch aside."""
+    for name in PACKAGES:
+        python = _thin(session, f"min-{name}", sorted({"core", name}), LOWEST)
+        session.chdir(_tests_elsewhere(session, f"genhub-{name}"))
+        _pytest(session, python, *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def sdist(session: nox.Session) -> None:
+    """Build each wheel from its source archive, and hold it against the one built from here."""
+    base = str(_base(session))
+    python = _thin(session, "sdist", [])
+    pip = [base, "-m", "pip", "--python", python, "install", "--quiet", "-c", str(CONSTRAINTS)]
+    session.run(*pip, "build", "twine", external=True)
+    for name in PACKAGES:
+        folder = DIST / "from-sdist" / name
+        shutil.rmtree(folder, ignore_errors=True)
+        build = [python, "-m", "build", "--no-isolation", "--outdir", str(folder)]
+        session.run(*build, str(ROOT / f"genhub-{name}"), external=True)  # by way of the archive
+        [archive], [wheel] = folder.glob("*.tar.gz"), folder.glob("*.whl")
+        session.run(python, "-m", "twine", "check", "--strict", *map(str, (archive, wheel)))
+        [direct] = _wheels(session, [name])
+        lost = _content(Path(direct)) ^ _content(wheel)
+        if lost:
+            session.error(f"the archive of genhub-{name} makes another wheel: {sorted(lost)}")
+
+
+@nox.session(venv_backend="none")
+def docs(session: nox.Session) -> None:
+    """Build the pages into build/site; a broken link or an undescribed name is an error."""
+    python = _thin(session, "docs", PACKAGES)
+    pip = [str(_base(session)), "-m", "pip", "--python", python, "install", "--quiet"]
+    session.run(*pip, "-c", str(CONSTRAINTS), *DOCS, external=True)
+    session.run(
+        *[python, "-m", "mkdocs", "build", "--strict"],
+        *["--config-file", str(ROOT / "mkdocs.yml")],
+        env={"NO_MKDOCS_2_WARNING": "1", "COLUMNS": "90", "HF_HUB_OFFLINE": "1"},
+        external=True,
+    )
+
+
+@nox.session(venv_backend="none")
+def bench(session: nox.Session) -> None:
+    """Run the benchmarks and store their figures; arguments name some of them."""
+    python = _thin(session, "bench", PACKAGES)
+    every = [path.stem for path in sorted((ROOT / "benchmarks").glob("*.py"))]
+    chosen = session.posargs or [n for n in every if n not in ("baselines", "machine")]
+    for name in chosen:
+        session.run(python, str(ROOT / "benchmarks" / f"{name}.py"), external=True)
+
+
+@nox.session(venv_backend="none")
+def gpu(session: nox.Session) -> None:
+    """Test what needs a CUDA device."""
+    python = _thin(session, "gpu", PACKAGES)
+    code = "import torch; print(torch.version.cuda, torch.cuda.device_count())"
+    built, devices = session.run(python, "-c", code, external=True, silent=True).split()
+    if devices == "0":
+        session.skip(
+            "nothing to do: this torch was built without CUDA"
+            if built == "None"
+            else f"nothing to do: torch for CUDA {built} sees no device"
+        )
+    session.chdir(_tests_elsewhere(session, "."))
+    _pytest(session, python, "gpu", *session.posargs)
+
+
+def _content(wheel: Path) -> set[tuple[str, int]]:
+    """List the names and checksums of a wheel's files, those of its own metadata aside."""
+    with zipfile.ZipFile(wheel) as archive:
+        return {
+            (f.filename, f.CRC) for f in archive.infolist() if "dist-info/RECORD" not in f.filename
+        }
+
+
 def _wheels(session: nox.Session, names: list[str]) -> list[str]:
     """Build the wheels of packages and give their paths."""
     base = _base(session)
@@ -123,33 +204,33 @@ def _wheels(session: nox.Session, names: list[str]) -> list[str]:
     return built
 
 
-def _base(session: nox.Session) -> Path:
-    """Give the interpreter of the base environment, made when constraints.txt is new."""
-    key = hashlib.sha256(CONSTRAINTS.read_bytes() + sys.version.encode()).hexdigest()[:12]
+def _base(session: nox.Session, constraints: Path = CONSTRAINTS) -> Path:
+    """Give the interpreter of the base environment, made when its constraints are new."""
+    key = hashlib.sha256(constraints.read_bytes() + sys.version.encode()).hexdigest()[:12]
     folder = ENVIRONMENTS / f"base-{key}"
     python = _interpreter(folder)
     if not (folder / "complete").exists():
         session.log("installing torch and its kin once (about 1.3 GB with the CPU build)")
         venv.create(folder, with_pip=True, clear=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", "-c", str(CONSTRAINTS)]
+        install = [str(python), "-m", "pip", "install", "--quiet", "-c", str(constraints)]
         session.run(*install, *TOOLS, *STACK, external=True)
         (folder / "complete").touch()
     return python
 
 
-def _thin(session: nox.Session, name: str, packages: list[str]) -> str:
+def _thin(
+    session: nox.Session, name: str, packages: list[str], constraints: Path = CONSTRAINTS
+) -> str:
     """Make an environment that sees the base and holds our wheels; give its interpreter."""
-    base = _base(session)
+    base = _base(session, constraints)
     folder = ENVIRONMENTS / f"thin-{name}"
     venv.create(folder, with_pip=False, clear=True)
     python = _interpreter(folder)
     site = _site_packages(python)
     (site / "base.pth").write_text(f"{_site_packages(base)}\n", encoding="utf-8")
-    session.run(
-        *[str(base), "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps"],
-        *_wheels(session, packages),
-        external=True,
-    )
+    if packages:
+        pip = [str(base), "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps"]
+        session.run(*pip, *_wheels(session, packages), external=True)
     session.run(str(python), str(ROOT / "tests" / "declared_dependencies.py"), external=True)
     return str(python)
 

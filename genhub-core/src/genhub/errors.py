@@ -6,8 +6,10 @@ GH5xx environment, GH6xx run) and decides the exit status of the command.
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = [
     "GenHubError",
@@ -124,6 +126,10 @@ class GenHubError(Exception):
     def exit_code(self) -> int:
         """Give the gravest exit status: a plugin's trouble before a wrong config before a run."""
         return max(problem.exit_code for problem in self.problems)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes whole, whatever arguments a subclass takes."""
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
     def __str__(self) -> str:
         """Render every problem, separated by blank lines."""

@@ -10,7 +10,8 @@ import tiny
 import torch
 
 from genhub.api import GenHubError
-from genhub.plan import SoloComm, attach, check_needs, facts_of, install
+from genhub.comm import SoloComm
+from genhub.plan import attach, check_needs, facts_of, install
 from genhub.plan.parts import parts_from_blocks
 from genhub.plan.plan import plan_parts
 

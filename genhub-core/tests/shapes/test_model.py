@@ -54,6 +54,12 @@ def test_shipped_weights_are_small_and_in_half_precision():
         assert {value.dtype for value in load_file(path).values()} == {torch.float16}
 
 
+def test_text_encoder_names_its_tensors_as_published_models_do():
+    """Without the prefix, transformers before 5.6 starts from random weights instead."""
+    names = load_file(FOLDER / "text_encoder" / "model.safetensors")
+    assert all(name.startswith("text_model.") for name in names)
+
+
 def test_shipped_model_carries_its_training_record_and_licence():
     record = json.loads((FOLDER / "training.json").read_text())
     assert record["curves"]["denoiser"][-1]["step"] == record["recipe"]["denoiser_steps"]

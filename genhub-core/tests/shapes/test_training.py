@@ -78,6 +78,8 @@ def test_folder_is_a_stock_pipeline_in_half_precision(finished):
     folder, _ = finished
     for tensors in _weights(folder).values():
         assert {value.dtype for value in tensors.values()} == {torch.float16}
+    names = load_file(folder / "text_encoder" / "model.safetensors")
+    assert all(name.startswith("text_model.") for name in names)
     index = json.loads((folder / "model_index.json").read_text())
     assert index["_class_name"] == "StableDiffusionPipeline"
     assert index["vae"] == ["diffusers", "AutoencoderTiny"]

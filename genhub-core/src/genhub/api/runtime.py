@@ -196,13 +196,20 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the report, added by a `genhub_report` hook; all text is escaped."""
+    """One part of the report, added by a `genhub_report` hook; all text is escaped.
+
+    `pictures` may be sound (.wav) and video (.mp4, .webp) too. `series` are drawn by the host:
+    points (x, y) by name, joined to lines or not, with the labels of both axes.
+    """
 
     title: str
     text: str = ""
     table: tuple[Sequence[str], Sequence[Sequence[Any]]] | None = None  # header, rows
     pictures: tuple[tuple[str, str], ...] = ()  # (path in the run folder, caption)
     order: int = 50
+    series: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    axes: tuple[str, str] = ("", "")
+    joined: bool = True
 
 
 class ParallelPlan(Protocol):

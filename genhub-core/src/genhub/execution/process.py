@@ -8,32 +8,28 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genhub.api import Artifact, Checkpoint, GenHubError, Request, Sink, Step
+from genhub.comm import SoloComm
 from genhub.config import Loaded, redact
-from genhub.execution.artifacts import NoSink, PictureSink, artifact_json
+from genhub.execution.artifacts import PictureSink
 from genhub.execution.checkpoint import FileCheckpoint
 from genhub.execution.embed import embedded
 from genhub.execution.folder import RunFolder
+from genhub.execution.generation import Active, make, warm_up
 from genhub.execution.load import LoadedModel, choose_device
 from genhub.execution.log import without_noise
 from genhub.execution.machine import about_model, about_plugins
 from genhub.execution.models import Models, facts_at
 from genhub.execution.phases import Phases, StepTimes
-from genhub.execution.requests import Caller, samples_of, warn_of_cut_prompts
-from genhub.execution.watch import (
-    NonFinite,
-    Watch,
-    first_non_finite,
-    non_finite_error,
-    rewinder,
-)
+from genhub.execution.requests import samples_of, warn_of_cut_prompts
+from genhub.execution.summary import Summary
 from genhub.hooks import Hooks
 from genhub.metrics.measure import figures_of
-from genhub.plan import SoloComm, install, make_plan
+from genhub.plan import install, make_plan
 from genhub.registry import Registries
 
 if TYPE_CHECKING:
@@ -44,28 +40,6 @@ __all__ = ["ProcessRun"]
 NOTE_EVERY = 1.0  # seconds
 
 log = logging.getLogger("genhub")
-
-
-@dataclass
-class _Active:
-    """The variant whose drivers are attached now."""
-
-    name: str
-    loaded: Loaded
-    model: LoadedModel
-    attached: Any
-    caller: Caller | None = None
-
-
-@dataclass
-class Summary:
-    """What a run has made so far."""
-
-    artifacts: list[Artifact] = field(default_factory=list)
-    metrics: dict[str, dict[str, float | None]] = field(default_factory=dict)  # by variant
-    problems: list[str] = field(default_factory=list)
-    steps: dict[str, StepTimes] = field(default_factory=dict)  # by variant
-    stats: dict[str, Any] = field(default_factory=dict)  # by variant
 
 
 class ProcessRun:
@@ -92,7 +66,7 @@ class ProcessRun:
         self._loaded = loaded
         self._files = files
         self._models = Models(registries, pipeline)
-        self._active: _Active | None = None
+        self._active: Active | None = None
         self._steps_done = self._steps_total = 0
         self._noted = 0.0
         self._tells = True
@@ -150,7 +124,7 @@ class ProcessRun:
                 if fresh:
                     self._try_others(name, model)
                 attached = stack.enter_context(self._attach(loaded, model))
-            self._active = _Active(name, loaded, model, attached)
+            self._active = Active(name, loaded, model, attached)
             stack.callback(self._leave)
             self.note(sites=[asdict(site) for site in attached.plan.facts.sites])
             yield attached
@@ -177,15 +151,14 @@ class ProcessRun:
         active = self._entered()
         if (variant or "main") != active.name:
             raise RuntimeError(f"run.requests('{variant}') is called inside '{active.name}'")
-        if active.caller is None:
-            active.caller = self._caller(active)
+        caller = active.calls()
         samples = samples_of(active.loaded.config, active.name)
         warn_of_cut_prompts(active.model.pipeline, samples, self.redact)
         sampling = active.loaded.config.sampling
         rounds = math.ceil(len(samples) / sampling.batch)
         left = 1 + len(self.config.compare) - len(self.summary.steps)
         self._steps_total = self._steps_done + sampling.steps * rounds * max(1, left)
-        return active.caller.batches(samples)
+        return caller.batches(samples)
 
     def generate(self, request: Request) -> tuple[Artifact, ...]:
         """Make one batch with the attached pipeline and give its artifacts.
@@ -195,28 +168,17 @@ class ProcessRun:
         active = self._entered()
         sink = self.sink(request, active.attached.context.facts.modality)
         if self.config.compare and active.name not in self.summary.steps:
-            self._warm_up(active, request)
+            warm_up(active, request, self.phases)
         times = self.summary.steps.setdefault(active.name, StepTimes())
-        watch = Watch(lambda end: self._told(end, request, times), not self.config.output.allow_nan)
-        rewind = rewinder(request)
-        wall, cpu = time.perf_counter(), time.process_time()
-        self.phases.current = "steps"
-        try:
-            with active.attached.listening(watch):
-                made = self._call(active, request, sink)
-        except NonFinite as stray:
-            self._explain_stray(stray, active, request, rewind)
-        if watch.strays is not None:
-            log.warning("%s; the samples are kept, as output.allow_nan says", watch.strays)
-        self.phases.add("steps", watch.wall - wall, watch.cpu - cpu)
-        decoded = time.perf_counter()
-        self.phases.add("decode", decoded - watch.wall, time.process_time() - watch.cpu)
+        begun = time.perf_counter()
+        made = make(active, request, sink, self.phases, lambda end: self._told(end, request, times))
+        seconds = time.perf_counter() - begun
         with self.phases.measure("save"):
             try:
                 for index, picture in enumerate(made):
                     sink.write(picture, index)
             finally:  # what stands on the disk when a batch is cut short belongs to the run
-                artifacts = self._keep(sink.close(), decoded - wall)
+                artifacts = self._keep(sink.close(), seconds)
         return artifacts
 
     def sink(self, request: Request, kind: str) -> Sink:
@@ -286,22 +248,9 @@ class ProcessRun:
 
     def state(self) -> dict[str, Any]:
         """Give what the manifest says of the work so far."""
-        summary = self.summary
-        return {
-            "phases": self.phases.to_json(),
-            "artifacts": [artifact_json(a) for a in summary.artifacts],
-            "metrics": summary.metrics,
-            "variants": {
-                name: {
-                    "steps": summary.steps.get(name, StepTimes()).to_json(),
-                    **summary.stats.get(name, {}),
-                }
-                for name in dict.fromkeys((*summary.steps, *summary.stats))
-            },
-            "problems": list(summary.problems),
-        }
+        return {"phases": self.phases.to_json(), **self.summary.to_json()}
 
-    def _entered(self) -> _Active:
+    def _entered(self) -> Active:
         if self._active is None:
             raise RuntimeError("this needs a model: enter run.pipeline() first")
         return self._active
@@ -356,42 +305,6 @@ class ProcessRun:
             "plan_sha256": plan.digest,
             "sites_held": {c.label: [s.path for s in c.sites] for c in plan.claims},
         }
-
-    def _caller(self, active: _Active) -> Caller:
-        return Caller(
-            active.loaded.config, active.model.pipeline, active.attached.context.facts,
-            active.model.source.model, active.loaded.mark,
-        )  # fmt: skip
-
-    def _call(self, active: _Active, request: Request, sink: Sink) -> Sequence[Any]:
-        """Generate; gives pictures that are still to be written."""
-        installed = active.attached.installed
-        if installed is not None and installed.generate is not None:
-            installed.generate(request, sink)
-            return ()
-        result = active.model.pipeline(**request.call)
-        if any(getattr(result, "nsfw_content_detected", None) or ()):
-            log.warning("the model's safety checker has blackened pictures")
-        return list(result.images)
-
-    def _warm_up(self, active: _Active, request: Request) -> None:
-        """Let first calls cost what they cost before times of variants are compared."""
-        if active.attached.installed is not None or "num_inference_steps" not in request.call:
-            return
-        rewind = rewinder(request)
-        with self.phases.measure("warm-up"):
-            active.model.pipeline(**{**request.call, "num_inference_steps": 2})
-        rewind()
-
-    def _explain_stray(
-        self, stray: NonFinite, active: _Active, request: Request, rewind: Any
-    ) -> None:
-        def again() -> None:
-            rewind()
-            self._call(active, request, NoSink())
-
-        path = first_non_finite(active.attached.context.denoisers, again)
-        raise non_finite_error(stray, request, active.attached, path) from None
 
     def _told(self, end: Any, request: Request, times: StepTimes) -> None:
         times.add(end.index, end.seconds)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genhub.api import hookimpl
+from genhub.search.results import front_lines
 
 if TYPE_CHECKING:
     from genhub.api import Step
@@ -47,6 +48,8 @@ class Progress:
         sys.stderr.flush()
         table = figures_table(run.manifest.get("variants", {}), run.summary.metrics)
         lines = [*table, ""] if table else []
+        if "search" in run.manifest:
+            lines += [*front_lines(run.manifest["search"]), ""]
         sys.stdout.write("\n".join([*lines, _where(run.folder, len(run.summary.artifacts), error)]))
         sys.stdout.write("\n")
         sys.stdout.flush()

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from genhub.plan.attachment import Attached, attach, install
     from genhub.plan.checks import check_needs
     from genhub.plan.clock import StepEnd
-    from genhub.plan.comm import SoloComm
     from genhub.plan.facts import facts_of
     from genhub.plan.parts import Part, parts_from_config
     from genhub.plan.plan import Plan, make_plan
@@ -21,7 +20,6 @@ __all__ = [
     "Attached",
     "Part",
     "Plan",
-    "SoloComm",
     "StepEnd",
     "attach",
     "check_needs",
@@ -35,7 +33,6 @@ _HOMES = {
     "Attached": "attachment",
     "Part": "parts",
     "Plan": "plan",
-    "SoloComm": "comm",
     "StepEnd": "clock",
     "attach": "attachment",
     "check_needs": "checks",

@@ -18,9 +18,9 @@ from genhub.api import (
     Problem,
     Site,
 )
+from genhub.comm import SoloComm
 from genhub.plan.backend import set_backend, unset_sites
 from genhub.plan.clock import Clock, StepListener, Ticker
-from genhub.plan.comm import SoloComm
 from genhub.plan.context import Context
 from genhub.plan.cost import costs_of
 from genhub.plan.facts import denoisers_of, facts_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from genhub.api import Built, Cost, Facts, Site
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from genhub.plan.claims import Claim
+    from genhub.plan.plan import Plan
 
-__all__ = ["cost_lines", "costs_of", "softmax_macs", "total_of"]
+__all__ = ["cost_lines", "costs_in_words", "costs_of", "softmax_macs", "total_of"]
 
 Costs = Mapping[str, Cost | None]  # by path of the site; None = not known
 
@@ -72,6 +74,17 @@ def costs_of(
 def total_of(costs: Costs) -> Cost:
     """Add up what is known."""
     return sum((cost for cost in costs.values() if cost is not None), Cost(0, 0))
+
+
+def costs_in_words(plan: Plan, pipeline: Any, config: Any, registries: Any) -> list[str]:
+    """Say what attention costs in a plan; mixers are attached for a moment."""
+    from genhub.plan.attachment import install
+
+    with install(
+        replace(plan, scheduler=None, parallel=None), pipeline, seed=config.seed,
+        kernels=config.kernels, registries=registries, offline=config.model.offline,
+    ) as attached:  # fmt: skip
+        return cost_lines(attached.costs_before(), attached.costs())
 
 
 def cost_lines(before: Costs, after: Costs) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
 from typing import Any
 
 from genhub.api import SearchSpace, SearchStrategy
@@ -56,16 +55,15 @@ def _conclude(run: Any, space: SearchSpace, evaluator: Evaluator, results: Resul
         return
     if type(space).evaluate is SearchSpace.evaluate:
         overrides = overrides_of(space, best.genotype)
-        config = run.overridden({**overrides, "metrics": evaluator.metrics})
+        name = f"{run.config.name or 'search'}-best"
+        config = run.overridden({**overrides, "metrics": evaluator.metrics, "name": name})
         text = f"# Trial {best.index} of the search {run.folder.name}\n{to_yaml(config)}"
         replace_file(run.folder / BEST, run.redact(text).encode())
     if evaluator.makes_pictures:
         evaluator.best(best.genotype)
-    run.log(**_figures(best.metrics, run.config.search.objective))
-
-
-def _figures(metrics: Mapping[str, float], objectives: Any) -> dict[str, float]:
-    return {o.metric: metrics[o.metric] for o in objectives}
+    measured = evaluator.metrics if evaluator.makes_pictures else ()
+    goals = (o.metric for o in run.config.search.objective if o.metric not in measured)
+    run.log(**{name: best.metrics[name] for name in goals})
 
 
 def _prune(evaluator: Evaluator, results: Results, book: TrialBook) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from genhub.api import CountUnavailable, SearchSpace, Trial, fronts, point_of
 
-__all__ = ["Results", "front_table"]
+__all__ = ["Results", "front_lines", "front_table"]
 
 
 class Results:
@@ -98,6 +98,18 @@ def front_table(search: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         mark = f"{index} *" if index == search["best"] else str(index)
         rows.append([mark, *figures, f"{trial['seconds']:.1f}", trial["choices"]])
     return [*header, "seconds", "choices"], rows
+
+
+def front_lines(search: Mapping[str, Any]) -> list[str]:
+    """Write the front for a terminal."""
+    from genhub.plan.table import aligned
+
+    header, rows = front_table(search)
+    if not rows:
+        return []
+    tried = len(search["trials"])
+    found = f"{len(rows)} of {tried} trials are on the Pareto front; * is the best by weights"
+    return [found, *aligned(header, rows)]
 
 
 def _in_words(space: SearchSpace, trial: Trial) -> str:

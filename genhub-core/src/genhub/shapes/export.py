@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from diffusers import StableDiffusionPipeline
+from safetensors.torch import load_file, save_file
 
 from genhub.shapes import checkpoint, denoiser
 
@@ -40,9 +41,22 @@ def write(folder: Path, made: StableDiffusionPipeline, record: dict[str, Any]) -
         copy.deepcopy(part).to(torch.float16) for part in (made.vae, made.text_encoder, made.unet)
     )
     pipeline(vae, text, unet, made.tokenizer).save_pretrained(new, safe_serialization=True)
+    _publish_names(new / "text_encoder" / "model.safetensors")
     (new / "training.json").write_text(json.dumps(record, indent=1) + "\n")
     (new / "README.md").write_text(card(record))
     checkpoint.replace_folder(new, folder)
+
+
+def _publish_names(weights: Path) -> None:
+    """Name the text encoder's tensors as published models do: every transformers 5 reads those.
+
+    Releases from 5.6 on write them without the prefix, which earlier ones take for missing weights
+    and replace by random ones, with no more than a warning.
+    """
+    tensors = load_file(weights)
+    prefix = "text_model."
+    named = {prefix + name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    save_file(named, weights, {"format": "pt"})
 
 
 def card(record: dict[str, Any]) -> str:

@@ -1,0 +1,135 @@
+"""Ranks as processes, over a process group of torch.distributed."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from genhub.comm.ranks import Finish, Ranks
+from genhub.comm.solo import SoloComm
+from genhub.errors import GenHubError, PeerLost
+
+__all__ = ["TorchComm"]
+
+_Op = tuple[Any, int, Tensor]  # isend or irecv, peer, tensor
+_MOMENT = 1e-3  # seconds; the backend takes a timeout of zero for no timeout
+_NOTES = 2**31 - 1  # their tag; no operation has it
+
+
+class TorchComm(Ranks):
+    """This process among those of the initialised default group: gloo on CPU, nccl on CUDA.
+
+    `timeout` seconds bound every wait. Handshakes use gloo in both cases. nccl keeps no tags: two
+    ranks must start their exchanges with one another in the same order, else `wait` raises
+    ValueError. A wait on CUDA ends when the peer has sent too and orders the current stream after
+    the data; it does not wait for the device.
+    """
+
+    def __init__(self, device: Any = "cpu", timeout: float = 120.0) -> None:
+        if not dist.is_initialized():
+            raise GenHubError(
+                "GH607",
+                "torch.distributed has no process group in this process",
+                hint="start the ranks by `genhub run`, or call init_process_group first",
+            )
+        super().__init__(dist.get_rank(), range(dist.get_world_size()), device, timeout)
+        self._take(dist.group.WORLD)
+
+    def _take(self, group: Any) -> None:
+        """Use a process group for tensors, and one over gloo for handshakes and notes."""
+        self._group = self._side = group
+        self._tagless = self.device.type != "cpu"
+        self._sent: Counter[int] = Counter()  # messages to and from each peer, without tags
+        self._received: Counter[int] = Counter()
+        if self._tagless:
+            self._side = dist.new_group(
+                list(self.ranks), backend="gloo", use_local_synchronization=True
+            )
+            # The first operation of a group connects its members, so all must take part in it.
+            dist.all_reduce(torch.zeros(1, device=self.device), group=group)
+
+    def _line(self, axis: str, ranks: Sequence[int]) -> Any:
+        members = [self.ranks[rank] for rank in ranks]
+        if len(members) == 1:
+            return SoloComm(self.device, number=members[0], sent=self.sent)
+        line = object.__new__(TorchComm)
+        Ranks.__init__(line, ranks.index(self.rank), members, self.device, self.timeout, self.sent)
+        line._take(dist.new_group(members, use_local_synchronization=True))
+        return line
+
+    def _post(
+        self, sends: Mapping[int, Tensor], recvs: Mapping[int, Tensor], wire: int, where: str
+    ) -> Finish:
+        ops = [*_ops(dist.isend, sends), *_ops(dist.irecv, recvs)]
+        tensors = next((x for _, _, x in ops), None)
+        if tensors is None or (tensors.device.type == "cpu" and not self._tagless):
+            return self._start(ops, self._group, wire, where)
+        if tensors.device.type == "cpu":
+            return self._start(ops, self._side, wire, where)
+        return self._start_tagless(ops, wire, where)
+
+    def _start(self, ops: Sequence[_Op], group: Any, wire: int, where: str) -> Finish:
+        """Start each operation by itself, so that a failure names its peer."""
+        works = []
+        for start, peer, tensor in ops:
+            try:
+                works.append((peer, start(tensor, self.ranks[peer], group, wire)))
+            except RuntimeError as error:
+                raise self._lost(peer, where, error) from error
+
+        def finish(deadline: float) -> None:
+            for peer, work in works:
+                left = max(deadline - time.monotonic(), _MOMENT)
+                try:
+                    work.wait(timedelta(seconds=left))
+                except RuntimeError as error:
+                    raise self._lost(peer, where, error) from error
+
+        return finish
+
+    def _start_tagless(self, ops: Sequence[_Op], wire: int, where: str) -> Finish:
+        """Start all operations as one batch; notes beside it tell that each peer does the same."""
+        notes: list[_Op] = []
+        expected: list[tuple[int, Tensor, Tensor]] = []
+        for start, peer, tensor in ops:
+            count = self._sent if start is dist.isend else self._received
+            mine = torch.tensor([count[peer], wire, tensor.numel() * tensor.element_size()])
+            count[peer] += 1
+            if start is dist.isend:
+                notes.append((dist.isend, peer, mine))
+            else:
+                notes.append((dist.irecv, peer, theirs := torch.empty_like(mine)))
+                expected.append((peer, mine, theirs))
+        told = self._start(notes, self._side, _NOTES, where)
+        works = dist.batch_isend_irecv(
+            [dist.P2POp(start, x, self.ranks[peer], self._group) for start, peer, x in ops]
+        )
+
+        def finish(deadline: float) -> None:
+            told(deadline)
+            for peer, mine, theirs in expected:
+                if not torch.equal(mine, theirs):
+                    raise ValueError(
+                        f"{where}: rank {peer} sends another message next (number, kind, bytes: "
+                        f"{theirs.tolist()}; expected {mine.tolist()})"
+                    )
+            for work in works:
+                work.wait()
+
+        return finish
+
+    def _lost(self, peer: int, where: str, error: RuntimeError) -> PeerLost:
+        late = "timed out" in str(error).lower()
+        why = f"no answer within {self.timeout:g} s" if late else "its connection broke"
+        return PeerLost(self.ranks[peer], f"{where}: {why}")
+
+
+def _ops(start: Any, tensors: Mapping[int, Tensor]) -> Iterator[_Op]:
+    return ((start, peer, tensor) for peer, tensor in tensors.items())

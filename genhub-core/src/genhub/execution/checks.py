@@ -1,0 +1,71 @@
+"""Find what would end a run before anything is written or any library is loaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from genhub.api import GenHubError
+from genhub.config import Loaded
+from genhub.execution.load import locate, require_libraries
+from genhub.execution.requests import samples_of
+from genhub.registry import Registries
+from genhub.search.objectives import metrics_of
+
+__all__ = ["check", "task_of"]
+
+
+def check(loaded: Loaded, pipeline: Any, registries: Registries) -> None:
+    """Find what would end the run before anything is written."""
+    _check_metrics(loaded, registries)
+    if "model" not in task_of(loaded).cls.reads:
+        return
+    require_libraries()
+    if pipeline is None:
+        for name in ("main", *loaded.config.compare):
+            locate(loaded.variant(name).config.model, registries)
+    elif loaded.config.model.dtype != "auto":
+        raise GenHubError(
+            "GH305",
+            "model.dtype is set, but the pipeline is given in Python, with its own dtype",
+            hint="remove model.dtype",
+            mark=loaded.mark(("model", "dtype")),
+        )
+
+
+def _check_metrics(loaded: Loaded, registries: Registries) -> None:
+    """Raise GH409 or GH305 where a metric would have nothing to compare with, or to judge."""
+    space = next((used.cls for used in loaded.drivers if used.kind == "search_spaces"), None)
+    names = metrics_of(loaded.config, space)
+    needs = {name: registries.get("metrics").load(name).needs for name in names}
+    for index, (name, wanted) in enumerate(needs.items()):
+        if "baseline" in wanted and "baseline" not in loaded.config.compare:
+            raise GenHubError(
+                "GH409",
+                f"the metric '{name}' compares with the baseline, which this run does not make",
+                hint="add 'compare: [baseline]', or take the metric out",
+                mark=loaded.mark(("metrics", index)),
+            )
+    judging = [name for name, wanted in needs.items() if "captions" in wanted]
+    if judging:
+        for variant in ("main", *loaded.config.compare):
+            _check_captions(loaded, variant, judging)
+
+
+def _check_captions(loaded: Loaded, variant: str, judging: list[str]) -> None:
+    from genhub.shapes import scenes
+
+    for sample in samples_of(loaded.variant(variant).config):
+        try:
+            scenes.parse(sample.prompt or "")
+        except ValueError as error:
+            raise GenHubError(
+                "GH305",
+                f"the metric '{judging[0]}' cannot judge this prompt: {error}",
+                hint="reword it, or take the metric out",
+                mark=loaded.mark(("input", "prompts")),
+            ) from None
+
+
+def task_of(loaded: Loaded) -> Any:
+    """Give the task that a config names (`genhub.config.Used`)."""
+    return next(used for used in loaded.drivers if used.kind == "tasks")

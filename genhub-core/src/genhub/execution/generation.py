@@ -1,0 +1,103 @@
+"""Make one request with the drivers that are attached, watched step by step."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from genhub.api import Request, Sink
+from genhub.config import Loaded
+from genhub.execution.artifacts import NoSink
+from genhub.execution.load import LoadedModel
+from genhub.execution.phases import Phases
+from genhub.execution.requests import Caller
+from genhub.execution.watch import (
+    NonFinite,
+    Watch,
+    first_non_finite,
+    non_finite_error,
+    rewinder,
+)
+
+__all__ = ["Active", "make", "warm_up"]
+
+log = logging.getLogger("genhub")
+
+
+@dataclass
+class Active:
+    """The variant whose drivers are attached now."""
+
+    name: str
+    loaded: Loaded
+    model: LoadedModel
+    attached: Any
+    caller: Caller | None = None
+
+    def calls(self) -> Caller:
+        """Give what turns samples into calls of the pipeline; raises what is wrong with them."""
+        if self.caller is None:
+            self.caller = Caller(
+                self.loaded.config, self.model.pipeline, self.attached.context.facts,
+                self.model.source.model, self.loaded.mark,
+            )  # fmt: skip
+        return self.caller
+
+
+def warm_up(active: Active, request: Request, phases: Phases) -> None:
+    """Let first calls cost what they cost before times of variants are compared."""
+    if active.attached.installed is not None or "num_inference_steps" not in request.call:
+        return
+    rewind = rewinder(request)
+    with phases.measure("warm-up"):
+        active.model.pipeline(**{**request.call, "num_inference_steps": 2})
+    rewind()
+
+
+def make(
+    active: Active, request: Request, sink: Sink, phases: Phases, told: Callable[[Any], None]
+) -> Sequence[Any]:
+    """Make one batch and give the pictures that are still to be written to `sink`.
+
+    `told` is called with a StepEnd after every step. Raises GH604 where latents are not finite,
+    unless `output.allow_nan`.
+    """
+    watch = Watch(told, not active.loaded.config.output.allow_nan)
+    rewind = rewinder(request)
+    wall, cpu = time.perf_counter(), time.process_time()
+    phases.current = "steps"
+    try:
+        with active.attached.listening(watch):
+            made = _call(active, request, sink)
+    except NonFinite as stray:
+        _explain_stray(stray, active, request, rewind)
+    if watch.strays is not None:
+        log.warning("%s; the samples are kept, as output.allow_nan says", watch.strays)
+    phases.add("steps", watch.wall - wall, watch.cpu - cpu)
+    phases.add("decode", time.perf_counter() - watch.wall, time.process_time() - watch.cpu)
+    return made
+
+
+def _call(active: Active, request: Request, sink: Sink) -> Sequence[Any]:
+    installed = active.attached.installed
+    if installed is not None and installed.generate is not None:
+        installed.generate(request, sink)
+        return ()
+    result = active.model.pipeline(**request.call)
+    if any(getattr(result, "nsfw_content_detected", None) or ()):
+        log.warning("the model's safety checker has blackened pictures")
+    return list(result.images)
+
+
+def _explain_stray(
+    stray: NonFinite, active: Active, request: Request, rewind: Callable[[], None]
+) -> None:
+    def again() -> None:
+        rewind()
+        _call(active, request, NoSink())
+
+    path = first_non_finite(active.attached.context.denoisers, again)
+    raise non_finite_error(stray, request, active.attached, path) from None

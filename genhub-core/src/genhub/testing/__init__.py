@@ -1,0 +1,1 @@
+"""Tests that plugins inherit: one class per kind of driver, communicators included."""
