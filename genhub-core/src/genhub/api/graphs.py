@@ -46,7 +46,9 @@ class GraphSpec:
         """Write the graph in the language of Graphviz."""
         short = self._short()
         lines = [f"digraph {_quoted(self.title)} {{", "  node [shape=box];"]
-        lines += [f"  {short[node]} [label={_quoted(label)}];" for node, label in self.nodes.items()]
+        lines += [
+            f"  {short[node]} [label={_quoted(label)}];" for node, label in self.nodes.items()
+        ]
         for source, target, label in self.edges:
             note = f" [label={_quoted(label)}]" if label else ""
             lines.append(f"  {short[source]} -> {short[target]}{note};")

@@ -35,7 +35,7 @@ class Plugin:
     paper: ClassVar[str | None] = None
 
     def __init__(self, config: Any = None) -> None:
-        self.config = self.Config() if config is None else config
+        self.config: Any = self.Config() if config is None else config
 
     def needs(self) -> Needs:
         """Say what this driver asks of the run, from its config alone."""

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from hashlib import sha256
-from itertools import combinations, islice, product
+from itertools import combinations, islice, product, repeat
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from genhub.api.genotypes import (
@@ -141,9 +141,7 @@ class SearchSpace(Plugin):
         """List what is wrong with `g`: its shape, else its codes, else broken constraints."""
         return _misfits(self.describe(), g) or list(self.broken(g))
 
-    def repair(
-        self, g: Genotype, weights: Mapping[str, Sequence[float]] | None = None
-    ) -> Genotype:
+    def repair(self, g: Genotype, weights: Mapping[str, Sequence[float]] | None = None) -> Genotype:
         """Give the nearest valid genotype: fewest decisions changed, then highest `weights`.
 
         `weights` are probabilities of the choices by decision. Raises LookupError where none is
@@ -194,7 +192,7 @@ class SearchSpace(Plugin):
         if distinct and raw <= ENUMERABLE:
             draws: Iterator[Sequence[int]] = (_digits(i, sizes) for i in rng.permutation(raw))
         else:
-            draws = iter(lambda: rng.integers(sizes) if sizes else (), None)
+            draws = (rng.integers(sizes) if sizes else () for _ in repeat(None))
         misses = 0
         for codes in draws:
             if len(found) >= n or misses >= TRIES:

@@ -69,7 +69,6 @@ class Loaded:
             raise _error([*problems, *found], self.path)
         return replace(self, config=made.config, drivers=made.used, _root=made.root, _tree=tree)
 
-
     def overridden(self, set: Mapping[str, Any]) -> Loaded:
         """Give the config with values overridden; raises GenHubError with all that is wrong."""
         problems: list[Problem] = []

@@ -130,7 +130,8 @@ class _Scan:
         for field, of_kind in getattr(cls, "blocks", {}).items():
             held = block.map.get(field)
             if held is not None and isinstance(held.value, list):
-                listed = [self.named(of_kind, n, (*loc, field, i)) for i, n in enumerate(held.value)]
+                at = (*loc, field)
+                listed = [self.named(of_kind, n, (*at, i)) for i, n in enumerate(held.value)]
                 block = block.with_(field, replace(held, value=listed), block.keys.get(field))
         return block
 

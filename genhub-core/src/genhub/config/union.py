@@ -63,7 +63,7 @@ def block_class(
             Field(None, gt=0, description="seconds after which no trial is begun"),
         )
     for field, classes in listed:
-        entry = Literal[NONE] | union_of(classes) if classes else Literal[NONE]
+        entry: Any = Literal[NONE] | union_of(classes)
         fields[field] = (list[entry], config.model_fields[field])
     words = f"{name} {noun(kind)}".replace(":", " ").replace("-", " ").replace("_", " ")
     title = "".join(word.capitalize() for word in words.split())
@@ -110,7 +110,7 @@ def run_class(used: Iterable[Used], *, holes: bool = False) -> type[RunConfig]:
 
 
 def _lists(space: Used, used: Iterable[Used]) -> tuple[tuple[str, Classes], ...]:
-    """Give the blocks that stand in each list of a space; nothing where none is read yet."""
+    """Give the blocks that stand in each list of a space that has any."""
     found: dict[str, dict[type[BaseModel], None]] = {}
     for each in used:
         if len(each.loc) == 3 and each.loc[0] == space.loc[0]:

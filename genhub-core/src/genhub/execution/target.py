@@ -39,8 +39,9 @@ def find_target(
 ) -> Target:
     """Read a YAML file or a map, the config of a run folder, or the one inside a picture.
 
-    A folder whose run left a checkpoint, or trials of a search, and did not end well is gone on with; with overrides it
-    would be another run, so it begins anew. Raises GH608 for a folder or picture of another kind.
+    A folder whose run left a checkpoint, or trials of a search, and did not end well is gone on
+    with; with overrides it would be another run, so it begins anew. Raises GH608 for a folder or
+    picture of another kind.
     """
     if isinstance(config, Mapping):
         return Target(load(config, set=set, registries=registries))

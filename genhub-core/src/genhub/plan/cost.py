@@ -66,8 +66,9 @@ def costs_of(
             params = _params(made) + (_params(attn) if is_processor(made) else 0)
             macs = claim.part.driver.macs(site, attn, made)
         times = _sequences(site, facts)
-        known = macs is not None and times is not None
-        costs[site.path] = Cost(params, macs * times) if known else None
+        costs[site.path] = (
+            None if macs is None or times is None else Cost(params, macs * times)
+        )
     return costs
 
 

@@ -72,7 +72,7 @@ class Evaluator:
             )
 
     def check_time(self) -> None:
-        """Raise SearchOver where `budget_s` is spent; what earlier runs of the search took counts."""
+        """Raise SearchOver where `budget_s` is spent, trials of earlier sessions included."""
         budget_s = self._run.config.search.budget_s
         if budget_s is not None and self._spent + time.monotonic() - self._began > budget_s:
             raise SearchOver
@@ -185,7 +185,7 @@ def overrides_of(space: SearchSpace, genotype: Genotype) -> dict[str, Any]:
             raise GenHubError(
                 "GH606",
                 f"the search space '{type(space).__name__}' builds a {type(built).__name__} for "
-                f"'{role}': it must evaluate its genotypes itself, or build overrides of the config",
+                f"'{role}': such a space must evaluate its genotypes itself",
                 hint="this is a fault of the plugin",
             )
         overrides |= built
