@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
-from genhub.api import Cost, Decision, Genotype, SearchSpace, SpaceDescription, Violation
+from pydantic import Field
+
+from genhub.api import (
+    AttentionMixer,
+    Cost,
+    Decision,
+    Genotype,
+    PluginConfig,
+    SearchSpace,
+    SearchStrategy,
+    SpaceDescription,
+    Violation,
+    Where,
+)
 
 
 class Plain(SearchSpace):
@@ -65,7 +79,9 @@ class Wide(SearchSpace):
     def broken(self, g: Genotype) -> Iterable[Violation]:
         codes = g.roles["r"]
         pairs = zip(codes, codes[1:], strict=False)
-        return [Violation(f"d{i} and d{i + 1} are equal") for i, (a, b) in enumerate(pairs) if a == b]
+        return [
+            Violation(f"d{i} and d{i + 1} are equal") for i, (a, b) in enumerate(pairs) if a == b
+        ]
 
 
 class Costly(Plain):
@@ -73,3 +89,68 @@ class Costly(Plain):
 
     def cost(self, g: Genotype, role: str, **dims: Any) -> Cost:
         return Cost(params=sum(g.roles[role]), macs=10 * sum(g.roles[role]))
+
+
+class Scored(SearchSpace):
+    """Six decisions of four choices with a score known in closed form: far from additive.
+
+    Classes may be told to fall at their n-th evaluation, or to fail where the first code says so.
+    """
+
+    name = "scored"
+    summary = "scores itself"
+    figures = ("score", "wobble")
+    capabilities = frozenset({"enumerable"})
+    calls: ClassVar[list[tuple[int, ...]]] = []
+    falls_at: ClassVar[int | None] = None
+    fails: ClassVar[frozenset[int]] = frozenset()
+
+    def describe(self) -> SpaceDescription:
+        return SpaceDescription(
+            tuple(Decision(id=f"d{i}", choices=tuple("abcd"), role="r") for i in range(6))
+        )
+
+    def cost(self, g: Genotype, role: str, **dims: Any) -> Cost:
+        return Cost(params=1, macs=sum(g.roles[role]))
+
+    def evaluate(self, g: Genotype, budget: int, seed: int, run: Any) -> dict[str, float]:
+        Scored.calls.append(self.codes(g))
+        if len(Scored.calls) == Scored.falls_at:
+            raise KeyboardInterrupt
+        codes = self.codes(g)
+        if codes[0] in Scored.fails:
+            raise ValueError(f"<b>{codes[0]}</b> is no good")
+        pairs = zip(codes, codes[1:], strict=False)
+        return {"score": sum(a * b - a for a, b in pairs) / 7, "wobble": math.nan}
+
+
+class Greedy(SearchStrategy):
+    """Asks for what the toy spaces do not have."""
+
+    requires = frozenset({"differentiable"})
+
+
+class HalfConfig(PluginConfig):
+    gain: float = Field(0.5, gt=0, le=1, description="factor of the attention's output")
+
+
+class Half(AttentionMixer):
+    """Scales attention, and says that it costs half as many multiply-adds as there are tokens."""
+
+    Config = HalfConfig
+    summary = "scales attention"
+    default_where = Where(kind="self")
+
+    def accepts(self, site: Any, attn: Any) -> str | None:
+        return "is in the middle" if site.stage == "mid" else None
+
+    def build(self, site: Any, attn: Any, ctx: Any) -> Any:
+        plain, gain = attn.processor, self.config.gain
+
+        def half(attn: Any, hidden_states: Any, *args: Any, **kwargs: Any) -> Any:
+            return gain * plain(attn, hidden_states, *args, **kwargs)
+
+        return half
+
+    def macs(self, site: Any, attn: Any, built: Any) -> int | None:
+        return None if site.tokens is None else site.tokens // 2

@@ -66,9 +66,7 @@ def costs_of(
             params = _params(made) + (_params(attn) if is_processor(made) else 0)
             macs = claim.part.driver.macs(site, attn, made)
         times = _sequences(site, facts)
-        costs[site.path] = (
-            None if macs is None or times is None else Cost(params, macs * times)
-        )
+        costs[site.path] = None if macs is None or times is None else Cost(params, macs * times)
     return costs
 
 

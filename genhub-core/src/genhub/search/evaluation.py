@@ -7,6 +7,8 @@ import math
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ class Evaluator:
         self._space = space
         self._book = book
         self.metrics = metrics_of(run.config, space)
+        self._costs_matter = any(o.metric in COSTS for o in run.config.search.objective)
         self._failures = 0
         self._baseline: tuple[Any, ...] = ()
         self._spent = sum(trial.seconds for trial in book)
@@ -124,7 +127,9 @@ class Evaluator:
         return Trial(genotype, kept, "done", "", budget, seed, seconds)
 
     def _figures(self, genotype: Genotype, budget: int, seed: int) -> dict[str, float]:
-        figures = costs_of(self._space, genotype)
+        figures: dict[str, float] = {}
+        with nullcontext() if self._costs_matter else suppress(GenHubError):
+            figures |= costs_of(self._space, genotype)
         own = self._space.evaluate(genotype, budget, seed, self._run)
         if own is not None:
             return figures | own
@@ -140,17 +145,19 @@ class Evaluator:
             **overrides_of(self._space, genotype),
             **{"compare": [], "seed": seed},
         }
-        inner = self._run.inner(folder.relative_to(self._run.folder).as_posix(), overrides)
+        below = folder.relative_to(self._run.folder).as_posix()
+        inner = self._run.inner(below, overrides)
         figures: dict[str, float] = {}
         with inner.pipeline():
             made: list[Any] = []
             for request in inner.requests():
-                made += inner.generate(request)
+                artifacts = inner.generate(request)
+                made += [replace(a, path=f"{below}/{a.path}") for a in artifacts]
                 if 0 < budget <= len(made):
                     break
             registry = self._run.registries.get("metrics")
             for name in self.metrics:
-                found = figures_of(registry, name, inner, made, self._baseline)
+                found = figures_of(registry, name, self._run, made, self._baseline)
                 # By contract the first figure is the one that is maximised or minimised.
                 figures |= {name: next(iter(found.values()))} if found else {}
                 figures |= found

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from pydantic import Field, field_validator
 
 from genhub.api import (
+    COSTS,
     Context,
     Cost,
     Decision,
@@ -38,7 +39,7 @@ class PlacementConfig(PluginConfig):
     @field_validator("choices")
     @classmethod
     def _differ(cls, choices: list[Any]) -> list[Any]:
-        repeated = [c for i, c in enumerate(choices) if c in choices[:i]]
+        repeated = [c for i, c in enumerate(choices) if c != NONE and c in choices[:i]]
         if repeated:
             raise ValueError(f"'{getattr(repeated[0], 'type', repeated[0])}' stands there twice")
         return choices
@@ -71,6 +72,9 @@ class MixerPlacement(SearchSpace):
         self._kept = list(run.config.attention)
         with run.pipeline() as attached:
             self.look_at(attached, run.registries, run.config.kernels)
+        if any(objective.metric in COSTS for objective in run.config.search.objective):
+            for place in self._costs:
+                self._known(*place)
         yield
 
     def look_at(
@@ -143,18 +147,18 @@ class MixerPlacement(SearchSpace):
         return {"attention": [*(_fields(block) for block in self._kept), *chosen]}
 
     def cost(self, g: Genotype, role: str, **dims: Any) -> Cost:
-        """Add up all attention sites; raises GH606 where a mixer does not tell what it costs."""
-        total = self._fixed
-        for path, label in self._placed(g):
-            cost = self._costs[path, label]
-            if cost is None:
-                raise GenHubError(
-                    "GH606",
-                    f"'{label}' does not say what it costs at {path}",
-                    hint="its package must define macs(); search without an objective of cost",
-                )
-            total += cost
-        return total
+        """Add up all attention sites; raises GH414 where a mixer does not tell what it costs."""
+        return sum((self._known(*place) for place in self._placed(g)), self._fixed)
+
+    def _known(self, path: str, label: str) -> Cost:
+        cost = self._costs[path, label]
+        if cost is None:
+            raise GenHubError(
+                "GH414",
+                f"'{label}' does not say what it costs at {path}",
+                hint="take costs out of search.objective, or the mixer out of search.choices",
+            )
+        return cost
 
     def _placed(self, g: Genotype) -> Iterator[tuple[str, str]]:
         for decision, code in zip(self._decisions, self.codes(g), strict=True):
@@ -163,11 +167,12 @@ class MixerPlacement(SearchSpace):
     @property
     def _labels(self) -> dict[str, Any]:
         """Give the choices by label: a mixer's name, numbered where it stands there repeatedly."""
-        names = [c if isinstance(c, str) else c.type for c in self.config.choices]
+        names = [c if c == NONE else c.type for c in self.config.choices]
         total, met = Counter(names), Counter[str]()
         labelled = {}
         for name, choice in zip(names, self.config.choices, strict=True):
-            labelled[name if total[name] == 1 else f"{name}[{met[name]}]"] = choice
+            alone = name == NONE or total[name] == 1
+            labelled[name if alone else f"{name}[{met[name]}]"] = choice
             met[name] += 1
         return labelled
 

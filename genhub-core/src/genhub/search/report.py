@@ -17,13 +17,17 @@ SHOWN = 3  # pictures of each trial on the front
 
 @hookimpl
 def genhub_report(run: Any) -> list[Section] | None:
-    """Give the front as a table over a plot of all trials, and some of its pictures."""
+    """Give the front as a table, plots of all trials, and some pictures of the front."""
     search = run.manifest.get("search")
-    return None if search is None else [_trials(search), *_pictures(search, run.folder)]
+    return (
+        None
+        if search is None
+        else [_trials(search), *_plots(search), *_pictures(search, run.folder)]
+    )
 
 
 def _trials(search: Mapping[str, Any]) -> Section:
-    trials, objectives = search["trials"], search["objectives"]
+    trials = search["trials"]
     failed = sum(trial["state"] == "failed" for trial in trials)
     points = search["points"]["raw"]
     size = f"{points:,} points" if points < 10**12 else f"{float(points):.3g} points"
@@ -32,18 +36,24 @@ def _trials(search: Mapping[str, Any]) -> Section:
         + (f", of which {failed} failed" if failed else "")
         + ". The table holds what no other trial dominates; * is the best by weights."
     )
-    series: dict[str, list[tuple[float, float]]] = {}
-    axes = ("", "")
-    if len(objectives) > 1:
-        y, x = (o["metric"] for o in objectives[:2])
-        axes = (x, y)
-        front = set(search["front"])
+    return Section("Search", text, front_table(search), order=5)
+
+
+def _plots(search: Mapping[str, Any]) -> Iterator[Section]:
+    """Plot every objective over the last one, which is most often a cost."""
+    *others, last = (objective["metric"] for objective in search["objectives"])
+    front = set(search["front"])
+    for metric in others:
+        series = {}
         for name, chosen in (("other trials", False), ("Pareto front", True)):
-            figures = (t["figures"] for t in trials if (t["index"] in front) is chosen)
-            found = [(f[x], f[y]) for f in figures if None not in (f[x], f[y])]
+            figures = (t["figures"] for t in search["trials"] if (t["index"] in front) is chosen)
+            found = [(f[last], f[metric]) for f in figures if None not in (f[last], f[metric])]
             series |= {name: found} if found else {}
-    return Section("Search", text, front_table(search), order=5, series=series, axes=axes,
-                   joined=False)  # fmt: skip
+        if series:
+            yield Section(
+                f"{metric} against {last}", order=6, series=series, axes=(last, metric),
+                joined=False,
+            )  # fmt: skip
 
 
 def _pictures(search: Mapping[str, Any], folder: Path) -> Iterator[Section]:
@@ -55,4 +65,4 @@ def _pictures(search: Mapping[str, Any], folder: Path) -> Iterator[Section]:
         found = sorted((folder / "trials" / f"{index:04d}" / "artifacts").glob("*"))
         shown += [(p.relative_to(folder).as_posix(), label) for p in islice(found, SHOWN)]
     if shown:
-        yield Section("Pictures of the Pareto front", pictures=tuple(shown), order=6)
+        yield Section("Pictures of the Pareto front", pictures=tuple(shown), order=7)
