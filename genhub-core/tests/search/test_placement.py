@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import toyspaces
 import genhub
 from genhub import GenHubError
 from genhub.api import Where
+from genhub.config import load
 from genhub.execution import models
 from genhub.metrics.pictures import open_picture
 from genhub.search.placement import MixerPlacement, PlacementConfig
@@ -24,10 +24,14 @@ STAR = "a large red star in the center on white"
 RING = "a small blue ring on the left on black"
 
 
-def placement(*choices: Any) -> MixerPlacement:
-    """Make the space as a config would: choices are `none` or blocks."""
-    blocks = [c if c == "none" else SimpleNamespace(where=None, **c) for c in choices]
-    return MixerPlacement(SimpleNamespace(choices=blocks, within=None))
+def placement(registries: Any, *choices: Any) -> MixerPlacement:
+    """Make the space that a config asks for."""
+    search = {
+        **{"type": "mixer-placement", "choices": list(choices), "strategy": {"type": "random"}},
+        "objective": [{"metric": "flops", "goal": "min"}],
+    }
+    config = load({"genhub": 1, "task": "search", "search": search}, registries=registries).config
+    return MixerPlacement(config.search)
 
 
 def sd15(**changes: Any) -> Any:
@@ -71,7 +75,7 @@ def test_published_topologies_have_two_to_the_number_of_their_sites(
     registries: Any, unet: Any, sites: int
 ) -> None:
     registries.get("attention_mixers").add("linear", Linear)
-    space = placement("none", {"type": "linear", "gain": 0.5})
+    space = placement(registries, "none", "linear")
     with genhub.attach(unet()) as attached:
         space.look_at(attached, registries)
     assert space.count() == space.count("valid") == space.count("distinct") == 2**sites
@@ -120,8 +124,8 @@ def test_a_trial_is_what_a_run_with_its_placement_gives(
     config: Any, registries: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loads = []
-    load = models.load
-    monkeypatch.setattr(models, "load", lambda *args: loads.append(args) or load(*args))
+    really = models.load
+    monkeypatch.setattr(models, "load", lambda *args: loads.append(args) or really(*args))
     result = genhub.run(config, registries=registries)
     assert len(loads) == 1  # however many placements are tried
 
@@ -190,9 +194,8 @@ def test_the_runs_own_mixers_stay_and_their_sites_are_not_decided(
     assert all(".down_blocks." in path for path in decided)
     own = [path.endswith("attn1") for path in decided]
     assert any(own) and not all(own)
-    seen = {
-        choice for t in trials(folder) for choice in t["genotype"]["roles"]["denoiser"].values()
-    }
+    made = (t["genotype"]["roles"]["denoiser"].values() for t in trials(folder))
+    seen = {choice for choices in made for choice in choices}
     assert seen == {"none", "half[0]", "half[1]"}
     best = (folder / "best.yaml").read_text()
     assert "type: gain" in best

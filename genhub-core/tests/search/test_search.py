@@ -165,7 +165,7 @@ def test_a_record_of_another_space_is_refused(config: Any, registries: Any) -> N
     folder = (Path(config["output"]["dir"]) / "latest").resolve()
     path = folder / "trials.jsonl"
     path.write_text(path.read_text().replace('"space": "scored"', '"space": "other"'))
-    with pytest.raises(GenHubError, match="line 1 of .*belongs to the space 'other'") as caught:
+    with pytest.raises(GenHubError, match=r"line 1 of .*belongs to the space 'other'") as caught:
         genhub.run(folder, registries=registries)
     assert caught.value.code == "GH608"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any, ClassVar
 
 from pydantic import Field
@@ -78,10 +79,8 @@ class Wide(SearchSpace):
 
     def broken(self, g: Genotype) -> Iterable[Violation]:
         codes = g.roles["r"]
-        pairs = zip(codes, codes[1:], strict=False)
-        return [
-            Violation(f"d{i} and d{i + 1} are equal") for i, (a, b) in enumerate(pairs) if a == b
-        ]
+        equal = [i for i, (a, b) in enumerate(pairwise(codes)) if a == b]
+        return [Violation(f"d{i} and d{i + 1} are equal") for i in equal]
 
 
 class Costly(Plain):
@@ -120,8 +119,7 @@ class Scored(SearchSpace):
         codes = self.codes(g)
         if codes[0] in Scored.fails:
             raise ValueError(f"<b>{codes[0]}</b> is no good")
-        pairs = zip(codes, codes[1:], strict=False)
-        return {"score": sum(a * b - a for a, b in pairs) / 7, "wobble": math.nan}
+        return {"score": sum(a * b - a for a, b in pairwise(codes)) / 7, "wobble": math.nan}
 
 
 class Greedy(SearchStrategy):
