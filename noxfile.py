@@ -84,7 +84,9 @@ def combined(session: nox.Session) -> None:
     """Test all packages together: combinations, packaging, examples."""
     python = _thin(session, "combined", PACKAGES)
     tests = _tests_elsewhere(session, ".")
-    shutil.copytree(ROOT / "examples", tests.parent / "examples", dirs_exist_ok=True)
+    for name in ("examples", "docs", "benchmarks/results"):
+        shutil.copytree(ROOT / name, tests.parent / name, dirs_exist_ok=True)
+    shutil.copy(ROOT / "mkdocs.yml", tests.parent)
     session.chdir(tests)
     environment = {"GENHUB_WHEELS": str(DIST), "GENHUB_BASE": str(_base(session))}
     _pytest(session, python, *session.posargs, env=environment)
