@@ -132,7 +132,7 @@ def test_many_failures_in_a_row_end_the_search_which_can_go_on(
     toyspaces.Scored.fails = frozenset(range(4))
     with pytest.raises(GenHubError, match="5 trials in a row failed") as caught:
         genhub.run(config, registries=registries)
-    assert caught.value.code == "GH609"
+    assert caught.value.code == "GH611"
     folder = (Path(config["output"]["dir"]) / "latest").resolve()
     assert len(lines(folder)) == 5
 

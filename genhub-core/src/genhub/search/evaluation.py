@@ -69,7 +69,7 @@ class Evaluator:
             log.warning("trial %d failed: %s", kept.index, kept.error)
         if self._failures >= MOST_FAILURES:
             raise GenHubError(
-                "GH609",
+                "GH611",
                 f"{self._failures} trials in a row failed; the last: {kept.error}",
                 hint="mend the cause, then `genhub run RUN_DIR` goes on with the trials so far",
             )

@@ -44,7 +44,7 @@ def _plots(search: Mapping[str, Any]) -> Iterator[Section]:
     *others, last = (objective["metric"] for objective in search["objectives"])
     front = set(search["front"])
     for metric in others:
-        series = {}
+        series: dict[str, list[tuple[float, float]]] = {}
         for name, chosen in (("other trials", False), ("Pareto front", True)):
             figures = (t["figures"] for t in search["trials"] if (t["index"] in front) is chosen)
             found = [(f[last], f[metric]) for f in figures if None not in (f[last], f[metric])]
