@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import shutil
+import time
 from typing import Any
 
 from genhub.api import SearchSpace, SearchStrategy
@@ -17,6 +17,7 @@ from genhub.search.results import Results
 __all__ = ["BEST", "search"]
 
 BEST = "best.yaml"
+NOTE_EVERY = 1.0  # seconds
 
 log = logging.getLogger("genhub")
 
@@ -35,20 +36,25 @@ def search(run: Any) -> None:
         if evaluator.makes_pictures:
             evaluator.compare()
         results = Results(run.config, space, book)
+        noted = time.monotonic()
         try:
             for trial in strategy.search(space, evaluator, run):
                 evaluator.keep(trial)
-                _prune(evaluator, results, book)
-                run.note(search=results.to_json())
+                evaluator.discard(results.catch_up())
+                if time.monotonic() > noted + NOTE_EVERY:
+                    run.note(search=results.to_json())
+                    noted = time.monotonic()
                 evaluator.check_time()
         except SearchOver:
             log.info("budget_s is spent after %d trials", len(book))
+        finally:
+            evaluator.discard(results.catch_up())
+            run.note(search=results.to_json())
         _conclude(run, space, evaluator, results)
 
 
 def _conclude(run: Any, space: SearchSpace, evaluator: Evaluator, results: Results) -> None:
-    """Write down the front, and the best as a config; make its pictures the run's own."""
-    run.note(search=results.to_json())
+    """Write down the best as a config, and make its pictures the run's own."""
     best = results.best
     if best is None:
         log.warning("the search found nothing: no trial was evaluated")
@@ -57,19 +63,12 @@ def _conclude(run: Any, space: SearchSpace, evaluator: Evaluator, results: Resul
         overrides = overrides_of(space, best.genotype)
         name = f"{run.config.name or 'search'}-best"
         config = run.overridden({**overrides, "metrics": evaluator.metrics, "name": name})
-        text = f"# Trial {best.index} of the search {run.folder.name}\n{to_yaml(config)}"
+        told = f"# Trial {best.index} of the search {run.folder.name}"
+        told += ", made with a pipeline given in Python" if run.is_given else ""
+        text = f"{told}\n{to_yaml(config)}"
         replace_file(run.folder / BEST, run.redact(text).encode())
     if evaluator.makes_pictures:
         evaluator.best(best.genotype)
     measured = evaluator.metrics if evaluator.makes_pictures else ()
     goals = (o.metric for o in run.config.search.objective if o.metric not in measured)
     run.log(**{name: best.metrics[name] for name in goals})
-
-
-def _prune(evaluator: Evaluator, results: Results, book: TrialBook) -> None:
-    """Delete the pictures of trials that are not on the front."""
-    front = {trial.index for trial in results.front}
-    for trial in book:
-        folder = evaluator.folder(trial.index)
-        if trial.index not in front and folder.exists():
-            shutil.rmtree(folder)

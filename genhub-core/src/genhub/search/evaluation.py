@@ -6,7 +6,7 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -103,10 +103,15 @@ class Evaluator:
         own = type(self._space).evaluate is not SearchSpace.evaluate
         return bool(self.metrics) and not own
 
-    def folder(self, index: int) -> Path:
+    def _folder(self, index: int) -> Path:
         """Give where the pictures of a trial lie, while they are kept."""
         path: Path = self._run.folder / FOLDER / f"{index:04d}"
         return path
+
+    def discard(self, trials: Iterable[Trial]) -> None:
+        """Delete the pictures of trials."""
+        for trial in trials:
+            shutil.rmtree(self._folder(trial.index), ignore_errors=True)
 
     def _tried(self, genotype: Genotype, budget: int, seed: int) -> Trial:
         began = time.perf_counter()
@@ -139,7 +144,7 @@ class Evaluator:
         """Make the configured samples with a genotype, beside the run's own; budget is samples."""
         from genhub.metrics.measure import figures_of
 
-        folder = self.folder(len(self._book))
+        folder = self._folder(len(self._book))
         shutil.rmtree(folder, ignore_errors=True)  # of a trial that was cut short
         overrides: dict[str, Any] = {
             **overrides_of(self._space, genotype),

@@ -4,34 +4,44 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
-from genhub.api import CountUnavailable, SearchSpace, Trial, fronts, point_of
+from genhub.api import CountUnavailable, SearchSpace, Trial, dominates, point_of
 
 __all__ = ["Results", "front_lines", "front_table"]
 
 
 class Results:
-    """The trials of a search, ordered by its objectives."""
+    """The trials of a search so far, ordered by its objectives.
+
+    `front` are those that no other dominates, equal ones too, by the first objective. Trials that
+    were evaluated with a smaller budget than others stand back.
+    """
 
     def __init__(self, config: Any, space: SearchSpace, trials: Iterable[Trial]) -> None:
+        self.front: list[Trial] = []
         self._objectives = config.search.objective
         self._names = (config.search.type, config.search.strategy.type)
         self._space = space
         self._trials = trials
+        self._seen = 0
+        self._points = {kind: self._count(kind) for kind in ("raw", "valid", "distinct")}
 
-    @property
-    def front(self) -> list[Trial]:
-        """Give the trials that no other dominates, equal ones too, by the first objective.
-
-        Trials that were evaluated with a smaller budget than others stand back.
-        """
-        done = [t for t in self._trials if t.state == "done"]
-        whole = max((t.budget or float("inf") for t in done), default=0)
-        done = [t for t in done if (t.budget or float("inf")) == whole]
-        points = [self._point(t) for t in done]
-        best = [done[i] for i in fronts(points)[0]] if done else []
-        return sorted(best, key=lambda t: (self._point(t), t.index))
+    def catch_up(self) -> list[Trial]:
+        """Take in the trials that are new; gives those that are not on the front, or no more."""
+        new = list(self._trials)[self._seen :]
+        self._seen += len(new)
+        known = [*self.front, *(trial for trial in new if trial.state == "done")]
+        whole = max((_budget(trial) for trial in known), default=0)
+        known = [trial for trial in known if _budget(trial) == whole]
+        points = [self._point(trial) for trial in known]
+        before = {trial.index: trial for trial in (*self.front, *new)}
+        front = [t for t, p in zip(known, points, strict=True)
+                 if not any(dominates(q, p) for q in points)]  # fmt: skip
+        self.front = sorted(front, key=lambda t: (self._point(t), t.index))
+        kept = {trial.index for trial in front}
+        return [trial for index, trial in before.items() if index not in kept]
 
     @property
     def best(self) -> Trial | None:
@@ -53,12 +63,12 @@ class Results:
 
     def to_json(self) -> dict[str, Any]:
         """Give what the manifest says of the search."""
-        trials, best = list(self._trials), self.best
+        trials, best = islice(self._trials, self._seen), self.best
         return {
             "space": self._names[0],
             "strategy": self._names[1],
             "decisions": len(self._space.describe().decisions),
-            "points": {kind: self._count(kind) for kind in ("raw", "valid", "distinct")},
+            "points": self._points,
             "objectives": [
                 {"metric": o.metric, "goal": o.goal, "weight": o.weight} for o in self._objectives
             ],
@@ -110,6 +120,11 @@ def front_lines(search: Mapping[str, Any]) -> list[str]:
     tried = len(search["trials"])
     found = f"{len(rows)} of {tried} trials are on the Pareto front; * is the best by weights"
     return [found, *aligned(header, rows)]
+
+
+def _budget(trial: Trial) -> float:
+    """Give a trial's budget; 0 is the whole evaluation."""
+    return trial.budget or float("inf")
 
 
 def _in_words(space: SearchSpace, trial: Trial) -> str:
