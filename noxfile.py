@@ -27,7 +27,7 @@ CONSTRAINTS = ROOT / "constraints.txt"
 LOWEST = ROOT / "constraints-min.txt"
 PLUGINS = ["linfusion"]
 PACKAGES = ["core", *PLUGINS]
-HEAVY_CORE_TESTS = ["comm", "plan", "execution", "shapes", "search"]  # these need the extra [run]
+HEAVY_CORE_TESTS = ["search", "comm", "plan", "execution", "shapes"]  # these need the extra [run]
 
 TOOLS = ["pytest", "hypothesis", "jsonschema", "hatchling", "scikit-image"]
 STACK = [

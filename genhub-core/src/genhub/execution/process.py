@@ -63,13 +63,13 @@ class ProcessRun:
         self.phases = Phases()
         self.hooks = hooks
         self.registries = registries
-        self._loaded = loaded
+        self.loaded = loaded
         self._files = files
-        self._models = Models(registries, pipeline)
+        self.models = Models(registries, pipeline)
         self._active: Active | None = None
         self._steps_done = self._steps_total = 0
         self._noted = 0.0
-        self._tells = True
+        self.tells = True  # hooks of steps and artifacts
         self._last_progress = time.perf_counter()
 
     @property
@@ -80,14 +80,14 @@ class ProcessRun:
     @property
     def is_given(self) -> bool:
         """Say whether the pipeline came from Python, so that the config alone cannot repeat it."""
-        return self._models.given is not None
+        return self.models.given is not None
 
     @property
     def drivers(self) -> tuple[Any, ...]:
         """Give the drivers of the config and of every variant that is compared, each once."""
-        found = list(self._loaded.drivers)
+        found = list(self.loaded.drivers)
         for name in self.config.compare:
-            found += self._loaded.variant(name).drivers
+            found += self.loaded.variant(name).drivers
         return tuple({(d.kind, d.name): d for d in found}.values())
 
     def redact(self, text: str) -> str:
@@ -112,12 +112,12 @@ class ProcessRun:
         if self._active is not None:
             raise RuntimeError("run.pipeline() is entered while another variant is attached")
         name = variant or "main"
-        loaded = self._loaded if name == "main" else self._loaded.variant(name)
+        loaded = self.loaded if name == "main" else self.loaded.variant(name)
         loaded = loaded.overridden(set) if set else loaded
         with ExitStack() as stack:
             stack.enter_context(without_noise())
             with self.phases.measure("load"):
-                model, fresh = stack.enter_context(self._models.lent(loaded.config))
+                model, fresh = stack.enter_context(self.models.lent(loaded.config))
             if fresh:
                 self._note_model(model)
             with self.phases.measure("attach"):
@@ -128,23 +128,6 @@ class ProcessRun:
             stack.callback(self._leave)
             self.note(sites=[asdict(site) for site in attached.plan.facts.sites])
             yield attached
-
-    def inner(self, name: str, set: Mapping[str, Any]) -> ProcessRun:
-        """Give a run below this one, in the folder `name`: same model and ranks, other settings.
-
-        Hooks do not hear of its steps and artifacts, and its summary is its own.
-        """
-        path = self.folder / name
-        (path / "artifacts").mkdir(parents=True)
-        loaded, files = self._loaded.overridden(set), RunFolder(path, {}, self.redact)
-        inner = ProcessRun(loaded, files, self.hooks, self.registries)
-        inner.comm, inner.phases, inner._models = self.comm, self.phases, self._models
-        inner._tells = False
-        return inner
-
-    def overridden(self, set: Mapping[str, Any]) -> Any:
-        """Give the run's config with values overridden."""
-        return self._loaded.overridden(set).config
 
     def requests(self, variant: str | None = None) -> Iterator[Request]:
         """Give the batches of the variant whose pipeline is entered, seeded per sample."""
@@ -282,9 +265,9 @@ class ProcessRun:
 
     def _try_others(self, name: str, model: LoadedModel) -> None:
         """Attach the variants still to come for a moment: what cannot work ends the run now."""
-        mine = self._loaded.variant(name).config.model
+        mine = self.loaded.variant(name).config.model
         for other in ("main", *self.config.compare):
-            loaded = self._loaded.variant(other)
+            loaded = self.loaded.variant(other)
             if other != name and loaded.config.model == mine:
                 self._install(loaded, model, self._plan(loaded, model)).detach()
 
@@ -310,7 +293,7 @@ class ProcessRun:
         times.add(end.index, end.seconds)
         self._steps_done += 1
         self._steps_total = max(self._steps_total, self._steps_done)
-        if self._tells and self.hooks.listens("genhub_step"):
+        if self.tells and self.hooks.listens("genhub_step"):
             first = request.samples[0]
             step = Step(
                 end.index, end.steps, end.seconds, first.variant, first.index,
@@ -326,7 +309,7 @@ class ProcessRun:
         self.summary.artifacts += kept
         if time.monotonic() > self._noted + NOTE_EVERY:  # the manifest grows with every artifact
             self.note()
-        for artifact in kept if self._tells else ():
+        for artifact in kept if self.tells else ():
             self.hooks.call("genhub_artifact", artifact=artifact, run=self)
         return kept
 

@@ -62,7 +62,9 @@ def _conclude(run: Any, space: SearchSpace, evaluator: Evaluator, results: Resul
     if type(space).evaluate is SearchSpace.evaluate:
         overrides = overrides_of(space, best.genotype)
         name = f"{run.config.name or 'search'}-best"
-        config = run.overridden({**overrides, "metrics": evaluator.metrics, "name": name})
+        config = run.loaded.overridden(
+            {**overrides, "metrics": evaluator.metrics, "name": name}
+        ).config
         told = f"# Trial {best.index} of the search {run.folder.name}"
         told += ", made with a pipeline given in Python" if run.is_given else ""
         text = f"{told}\n{to_yaml(config)}"

@@ -14,6 +14,7 @@ from typing import Any
 
 from genhub.api import COSTS, Cost, GenHubError, Genotype, SearchSpace, Trial
 from genhub.execution.faults import explain
+from genhub.execution.inner import inner_run
 from genhub.execution.log import write_traceback
 from genhub.search.book import TrialBook
 from genhub.search.objectives import metrics_of
@@ -151,7 +152,7 @@ class Evaluator:
             **{"compare": [], "seed": seed},
         }
         below = folder.relative_to(self._run.folder).as_posix()
-        inner = self._run.inner(below, overrides)
+        inner = inner_run(self._run, below, overrides)
         figures: dict[str, float] = {}
         with inner.pipeline():
             made: list[Any] = []
