@@ -23,16 +23,26 @@ import nox
 ROOT = Path(__file__).parent
 ENVIRONMENTS = ROOT / ".nox"
 DIST = ROOT / "dist"
+EXAMPLES = ROOT / "genhub-core" / "src" / "genhub" / "examples"
 CONSTRAINTS = ROOT / "constraints.txt"
 LOWEST = ROOT / "constraints-min.txt"
 PLUGINS = ["linfusion"]
 PACKAGES = ["core", *PLUGINS]
-HEAVY_CORE_TESTS = ["search", "comm", "plan", "execution", "shapes"]  # these need the extra [run]
+HEAVY_CORE_TESTS = ["search", "comm", "plan", "execution", "shapes", "report"]  # these need [run]
+BROWSER_TESTS = "browser"  # and these Chromium
 
-TOOLS = ["pytest", "hypothesis", "jsonschema", "hatchling", "scikit-image"]
+CHROMIUM = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+GET_CHROMIUM = (
+    "no Chromium with its chromedriver is on the PATH. Debian and Ubuntu: apt-get install chromium "
+    "chromium-driver; Fedora: dnf install chromium chromedriver; macOS: brew install --cask "
+    "chromium chromedriver; or set GENHUB_CHROMIUM and GENHUB_CHROMEDRIVER to their files"
+)
+
+TOOLS = ["pytest", "hypothesis", "jsonschema", "hatchling", "scikit-image", "html5lib"]
 STACK = [
     *["torch", "diffusers", "transformers", "accelerate", "safetensors"],
     *["numpy", "pillow", "rich", "jinja2", "matplotlib"],
+    *["av"],  # video as MP4
     *["pluggy", "stevedore", "pydantic", "pyyaml", "packaging"],
     *["peft"],  # adapters of attached pipelines are part of the tests
 ]
@@ -62,10 +72,20 @@ def core(session: nox.Session) -> None:
     session.install("-c", str(CONSTRAINTS), "pytest", "hypothesis", "jsonschema", *wheels)
     session.install("--force-reinstall", "--no-deps", *wheels)
     tests = _tests_elsewhere(session, "genhub-core")
-    for name in HEAVY_CORE_TESTS:
+    for name in [*HEAVY_CORE_TESTS, BROWSER_TESTS]:
         shutil.rmtree(tests / name)
     session.chdir(tests)
     _pytest(session, "python", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Read 10,000 mutated configs, of which `core` reads 1,500."""
+    wheels = _wheels(session, ["core"])
+    session.install("-c", str(CONSTRAINTS), "pytest", "hypothesis", *wheels)
+    session.install("--force-reinstall", "--no-deps", *wheels)
+    session.chdir(_tests_elsewhere(session, "genhub-core") / "config")
+    _pytest(session, "python", "test_mutations.py", env={"GENHUB_FUZZ": "1"})
 
 
 @nox.session(venv_backend="none")
@@ -84,7 +104,7 @@ def combined(session: nox.Session) -> None:
     """Test all packages together: combinations, packaging, examples."""
     python = _thin(session, "combined", PACKAGES)
     tests = _tests_elsewhere(session, ".")
-    for name in ("examples", "docs", "benchmarks/results"):
+    for name in ("docs", "benchmarks/results"):
         shutil.copytree(ROOT / name, tests.parent / name, dirs_exist_ok=True)
     shutil.copy(ROOT / "mkdocs.yml", tests.parent)
     session.chdir(tests)
@@ -93,14 +113,37 @@ def combined(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def browser(session: nox.Session) -> None:
+    """Drive the pages of runs in headless Chromium, and keep screenshots of them."""
+    chromium = os.environ.get("GENHUB_CHROMIUM") or _first_of(CHROMIUM)
+    chromedriver = os.environ.get("GENHUB_CHROMEDRIVER") or shutil.which("chromedriver")
+    if chromium is None or chromedriver is None:
+        session.error(GET_CHROMIUM)
+    python = _thin(session, "browser", ["core"])
+    install = [*_pip(session, python), "install", "--quiet", "-c", str(CONSTRAINTS), "selenium"]
+    session.run(*install, external=True)
+    tests = _tests_elsewhere(session, "genhub-core")
+    screenshots = tests.parent / "screenshots"
+    session.chdir(tests)
+    environment = {
+        "GENHUB_CHROMIUM": chromium,
+        "GENHUB_CHROMEDRIVER": chromedriver,
+        "GENHUB_SCREENSHOTS": str(screenshots),
+    }
+    _pytest(session, python, BROWSER_TESTS, *session.posargs, env=environment)
+    session.log(f"screenshots to look at: {screenshots}")
+
+
+@nox.session(venv_backend="none")
 def demo(session: nox.Session) -> None:
     """Draw captions with the embedded model, with softmax and with linear attention."""
     python = _thin(session, "demo", PACKAGES)
     genhub = str(Path(python).parent / "genhub")
-    session.run(genhub, "run", "examples/quickstart.yaml", external=True)
+    session.run(genhub, "run", str(EXAMPLES / "quickstart.yaml"), external=True)
     session.run(
-        *[genhub, "run", "examples/linear.yaml"],
-        *["--set", "input.prompts=examples/demo-prompts.txt", "--set", "sampling.samples=1"],
+        *[genhub, "run", str(EXAMPLES / "linear.yaml")],
+        *["--set", f"input.prompts={EXAMPLES / 'demo-prompts.txt'}"],
+        *["--set", "sampling.samples=1"],
         external=True,
     )
 
@@ -109,7 +152,7 @@ def demo(session: nox.Session) -> None:
 def examples(session: nox.Session) -> None:
     """Run every example at its full size."""
     python = _thin(session, "demo", PACKAGES)
-    for path in sorted((ROOT / "examples").glob("*.yaml")):
+    for path in sorted(EXAMPLES.glob("*.yaml")):
         session.run(str(Path(python).parent / "genhub"), "run", str(path), external=True)
 
 
@@ -231,10 +274,19 @@ def _thin(
     site = _site_packages(python)
     (site / "base.pth").write_text(f"{_site_packages(base)}\n", encoding="utf-8")
     if packages:
-        pip = [str(base), "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps"]
-        session.run(*pip, *_wheels(session, packages), external=True)
+        install = [*_pip(session, str(python)), "install", "--quiet", "--no-deps"]
+        session.run(*install, *_wheels(session, packages), external=True)
     session.run(str(python), str(ROOT / "tests" / "declared_dependencies.py"), external=True)
     return str(python)
+
+
+def _pip(session: nox.Session, python: str) -> list[str]:
+    """Give the base's pip, at work on another environment."""
+    return [str(_base(session)), "-m", "pip", "--python", python]
+
+
+def _first_of(commands: list[str]) -> str | None:
+    return next((found for found in map(shutil.which, commands) if found), None)
 
 
 def _interpreter(folder: Path) -> Path:
@@ -269,6 +321,6 @@ def _pytest(
 
 def _prose_and_code() -> list[str]:
     """List what is spelt with care: all but the tests, which misspell on purpose."""
-    listed = ["git", "ls-files", "*.py", "*.md", "examples/*.yaml"]
+    listed = ["git", "ls-files", "*.py", "*.md", "*/examples/*.yaml"]
     paths = subprocess.check_output(listed, cwd=ROOT, text=True).split()
     return [path for path in paths if "/tests/" not in path]

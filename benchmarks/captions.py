@@ -2,7 +2,7 @@
 
     python benchmarks/captions.py
 
-Runs examples/linear.yaml: 200 captions, the same seeds on both sides. Writes
+Runs the example `linear`: 200 captions, the same seeds on both sides. Writes
 benchmarks/results/linear_captions.json, and exits with 1 where a mark is missed. Accuracies are
 deterministic on one machine; the time of a step is a ratio, linear over softmax.
 """
@@ -35,7 +35,9 @@ LOSS = 0.08  # of the joint accuracy that linear attention may cost
 def main() -> int:
     """Measure, write the results, and give the exit status."""
     with tempfile.TemporaryDirectory() as folder:
-        result = genhub.run(ROOT / "examples" / "linear.yaml", output=folder)
+        result = genhub.run(
+            Path(genhub.__file__).parent / "examples" / "linear.yaml", output=folder
+        )
         manifest = json.loads((result.folder / "manifest.json").read_text())
     metrics = result.metrics
     steps = {name: manifest["variants"][name]["steps"]["p50_ms"] for name in metrics}
@@ -43,7 +45,7 @@ def main() -> int:
     written = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": describe(("genhub-core", "genhub-linfusion", "torch", "diffusers")),
-        "what": "examples/linear.yaml: 200 captions, 20 steps, guidance 3, same seeds",
+        "what": "example linear: 200 captions, 20 steps, guidance 3, same seeds",
         "marks": MARKS,
         "metrics": metrics,
         "step_time_ratio_linear_over_softmax": round(steps["main"] / steps["baseline"], 2),

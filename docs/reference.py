@@ -16,6 +16,7 @@ from typing import Any
 
 from genhub import api, hookspecs
 from genhub.cli import COMMANDS
+from genhub.cli.explain import PAGE
 from genhub.config import json_schema
 from genhub.kinds import BASES, KINDS, noun
 from genhub.registry import default
@@ -37,6 +38,7 @@ BLOCKS = {
 def pages() -> dict[str, str]:
     """Give every page that is made from the code."""
     return {
+        "errors.md": PAGE.read_text(encoding="utf-8"),
         "reference/yaml.md": yaml_page(),
         "reference/commands.md": commands_page(),
         "reference/names.md": names_page(),

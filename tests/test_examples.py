@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from jsonschema import Draft202012Validator
 import genhub
 from genhub.cli import main
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+EXAMPLES = Path(str(files("genhub"))) / "examples"
 
 
 def test_quickstart_draws_what_its_captions_say(tmp_path: Path) -> None:
@@ -33,6 +34,23 @@ def test_the_linear_model_draws_nearly_as_well_as_its_baseline(tmp_path: Path) -
     joint = {name: figures["caption-accuracy/joint"] for name, figures in result.metrics.items()}
     assert joint["main"] >= joint["baseline"] - 0.09  # 24 captions: two of them
     assert joint["main"] >= 0.82
+
+
+def test_a_sweep_is_judged_and_timed_beside_its_baseline(tmp_path: Path) -> None:
+    result = genhub.run(
+        EXAMPLES / "compare.yaml",
+        set={
+            "output.dir": str(tmp_path),
+            "input.prompts": ["a large red star in the center on white"],
+            "sampling.steps": 4,
+            "sampling.batch": 1,
+            "sweep": {"sampling.steps": [2]},
+        },
+    )
+    assert result.report is not None and "taken in turns" in result.report.read_text()
+    assert set(result.timing["variants"]) == {"main", "baseline", "steps=2"}
+    assert {"psnr", "ssim"} < set(result.metrics["steps=2"])
+    assert result.timing["variants"]["steps=2"]["speedup"]["low"] > 0
 
 
 def test_the_distillation_recipe_trains_and_its_weights_load(tmp_path: Path) -> None:

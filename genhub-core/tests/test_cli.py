@@ -192,7 +192,8 @@ def test_a_plugin_that_fails_at_import_breaks_no_command_until_it_is_used(
     source, cause = FAULTS[fault]
     toys.mixer("plg-bad", "omega", source)
     toys.mixer("plg-good", "alpha")
-    for arguments in (["--help"], ["plugins"], ["validate", using(tmp_path, "alpha")]):
+    others = (["--help"], ["plugins"], ["schema"], ["explain"], ["examples"])
+    for arguments in (*others, ["validate", using(tmp_path, "alpha")]):
         assert toys.genhub(*arguments).returncode == 0
     done = toys.genhub("validate", using(tmp_path, "omega"))
     assert done.returncode == 3

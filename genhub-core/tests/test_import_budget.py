@@ -109,6 +109,22 @@ def test_a_wrong_config_is_told_before_torch_is_imported(site: ToySite, config: 
     assert not HEAVY & modules_after(site, code)
 
 
+@pytest.mark.parametrize("arguments", [["explain"], ["explain", "GH203"]])
+def test_explaining_reads_no_metadata(site: ToySite, arguments: list[str]) -> None:
+    loaded = modules_of(site, *arguments)
+    assert not {*HEAVY, "pydantic", "importlib.metadata", "stevedore", "genhub.registry"} & loaded
+
+
+@pytest.mark.parametrize("arguments", [["examples"], ["examples", "quickstart"]])
+def test_examples_need_no_torch(site: ToySite, arguments: list[str]) -> None:
+    assert not {*HEAVY, "plg_light", "plg_heavy"} & modules_of(site, *arguments)
+
+
+def test_the_doctor_leaves_torch_to_another_process(toys: ToySite) -> None:
+    toys.mixer("plg-light", "light")
+    assert not HEAVY & modules_of(toys, "doctor")
+
+
 def test_showing_a_run_needs_no_torch(toys: ToySite, tmp_path: Path) -> None:
     manifest = {"genhub": 1, "run": "try-1", "status": "done"}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")

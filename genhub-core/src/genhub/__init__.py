@@ -6,11 +6,11 @@ pipeline in hand. Both import torch only when they are called.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from genhub.errors import GenHubError
-
+TYPE_CHECKING = False  # not from typing: `genhub --help` costs little more than Python itself
 if TYPE_CHECKING:
+    from typing import Any
+
+    from genhub.errors import GenHubError
     from genhub.execution import run
     from genhub.plan import attach
 
@@ -20,6 +20,10 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
+    if name == "GenHubError":
+        from genhub.errors import GenHubError
+
+        return GenHubError
     if name == "run":
         from genhub.execution import run
 

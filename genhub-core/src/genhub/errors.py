@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from genhub.streams import printable
+
 __all__ = [
     "GenHubError",
     "Mark",
@@ -20,6 +22,7 @@ __all__ = [
     "PluginConflict",
     "PluginNotFound",
     "Problem",
+    "ToldElsewhere",
 ]
 
 EXIT_RUN_FAILED = 1
@@ -70,7 +73,10 @@ class Problem:
         }.get(self.code[2], EXIT_RUN_FAILED)
 
     def render(self) -> str:
-        """Write the problem as a terminal shows it: first line, place with a caret, hint."""
+        """Write the problem as a terminal shows it: first line, place with a caret, hint.
+
+        Nothing in it is a command to the terminal, whatever a config or a plugin holds.
+        """
         lines = [f"error[{self.code}] {self.message}"]
         if self.mark is not None:
             lines.append(f"  --> {self.mark}")
@@ -81,7 +87,7 @@ class Problem:
                 lines.append(f"     | {pad}{'^' * max(1, self.mark.width)}")
         if self.hint:
             lines.append(f"  {self.hint}")
-        return "\n".join(lines)
+        return printable("\n".join(lines))
 
     def to_json(self) -> dict[str, object]:
         """Give the stable form that `--json` prints."""
@@ -162,3 +168,7 @@ class PeerLost(GenHubError):
         super().__init__("GH607", f"rank {rank} was lost in {where}")
         self.rank = rank
         self.where = where
+
+
+class ToldElsewhere(GenHubError):
+    """What ended the run on another rank, which shows it; here the cause is an echo of it."""

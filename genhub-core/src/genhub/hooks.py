@@ -56,6 +56,7 @@ class Hooks:
         strict: bool = False,
     ) -> None:
         self.problems: list[str] = []
+        self._kept: frozenset[str] | None = None  # None: all
         self._strict = strict
         self._registry = (registries or default()).get("hooks")
         self._manager = pluggy.PluginManager(PROJECT)
@@ -75,12 +76,15 @@ class Hooks:
 
         Raises PlanRejected from any listener, and GenHubError where one that may not fail fails.
         """
+        if self._kept is not None and name not in self._kept:
+            return []
         results = getattr(self._manager.hook, name)(**kwargs)
         return list(results)
 
     def listens(self, name: str) -> bool:
         """Say whether anybody listens; ask once per run before a call in a hot loop."""
-        return bool(getattr(self._manager.hook, name).get_hookimpls())
+        left = self._kept is None or name in self._kept
+        return left and bool(getattr(self._manager.hook, name).get_hookimpls())
 
     def names(self) -> list[str]:
         """List the active plugins as `dist:name`, in order of registration."""
@@ -90,6 +94,10 @@ class Hooks:
         """Take a plugin out for the rest of the run; `qualified` is as `names()` gives it."""
         if self._manager.has_plugin(qualified):
             self._manager.unregister(name=qualified)
+
+    def keep_only(self, *hooks: str) -> None:
+        """Call nobody from now on, but for these hooks."""
+        self._kept = frozenset(hooks)
 
     def _register(self, listener: _Listener) -> None:
         try:

@@ -7,22 +7,19 @@ was added a minute ago and forgets which distribution an entry point belongs to.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from importlib import metadata
 from inspect import isclass
 from typing import Any, Literal
 
-from stevedore.driver import DriverManager
-from stevedore.named import NamedExtensionManager
-
 from genhub.errors import GenHubError, PluginBroken, PluginConflict, PluginNotFound
 from genhub.kinds import BASES, CORE, FIRST_PARTY, KINDS, noun, package_of
+from genhub.streams import printable
 
 __all__ = ["FIRST_PARTY", "KINDS", "Entry", "Registries", "Registry", "canonical", "default"]
 
@@ -30,8 +27,6 @@ ALLOW, DENY = "GENHUB_PLUGINS", "GENHUB_DISABLE"
 
 _SLUG = re.compile(r"[a-z][a-z0-9_-]{1,31}")
 _KERNEL_NAME = re.compile(r"[a-z0-9_]+\.[a-z0-9_]+")
-
-log = logging.getLogger("genhub")
 
 
 @dataclass(frozen=True)
@@ -55,28 +50,6 @@ class Entry:
         return f"{noun(self.kind)} '{self.name}' of {self.dist} {self.version}".strip()
 
 
-class _Listing(NamedExtensionManager[Any]):
-    """The entry points of one group, none of them imported."""
-
-    def __init__(self, namespace: str, found: Iterable[metadata.EntryPoint]) -> None:
-        self._found = list(found)
-        super().__init__(namespace, names=[], on_missing_entrypoints_callback=None)
-
-    def list_entry_points(self) -> list[metadata.EntryPoint]:
-        return self._found
-
-
-class _Driver(DriverManager[Any]):
-    """The one entry point that is imported."""
-
-    def __init__(self, namespace: str, entry: Entry) -> None:
-        self._found = [metadata.EntryPoint(entry.name, entry.value, namespace)]
-        super().__init__(namespace, entry.name)
-
-    def list_entry_points(self) -> list[metadata.EntryPoint]:
-        return self._found
-
-
 class _Installed:
     """What the environment offers: entry points and the distributions behind them, read once."""
 
@@ -93,10 +66,10 @@ class _Installed:
 
     def entries(self, kind: str) -> list[Entry]:
         """List one kind, sorted by name and distribution, each entry once."""
-        group = KINDS[kind]
-        offered = _Listing(group, (point for point in self._points if point.group == group))
         found = {}
-        for point in offered.list_entry_points():
+        for point in self._points:
+            if point.group != KINDS[kind]:
+                continue
             dist, version = self._owner(point)
             status: Literal["ok", "disabled"] = "disabled" if _switch(dist) else "ok"
             entry = Entry(point.name, kind, point.value, dist, version, status)
@@ -109,7 +82,8 @@ class _Installed:
             return "unknown", ""
         if id(dist) not in self._owners:
             about = dist.metadata  # parsed anew at every access
-            self._owners[id(dist)] = (about["Name"] or "unknown", about["Version"] or "")
+            known = (about["Name"], about["Version"]) if about else (None, None)
+            self._owners[id(dist)] = (known[0] or "unknown", known[1] or "")
         return self._owners[id(dist)]
 
 
@@ -127,6 +101,7 @@ class Registry:
         self._installed = installed or _Installed()
         self._local: dict[str, Entry] = {}
         self._loaded: dict[Entry, Any] = {}
+        self.remarks: list[str] = []  # what users should know of plugins that were loaded
 
     def names(self) -> list[str]:
         """List the names that can be used now, `dist:name` where two claim one; imports nothing."""
@@ -167,8 +142,11 @@ class Registry:
         """
         entry = self.find(name)
         if entry not in self._loaded:
+            from genhub.surroundings import guarded
+
             try:
-                found = _Driver(KINDS[self.kind], entry).driver
+                with guarded(partial(self._remark, entry)):
+                    found = _imported(entry)
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # sys.exit() in a plugin must not end the command
@@ -189,6 +167,9 @@ class Registry:
         entry = Entry(name, self.kind, value, origin, "")
         self._loaded[entry] = _checked(entry, cls)
         self._local[name] = entry
+
+    def _remark(self, entry: Entry, deed: str) -> None:
+        self.remarks.append(f"the {entry} {deed} when it was imported; that was undone")
 
     @cached_property
     def _listed(self) -> list[Entry]:
@@ -236,6 +217,14 @@ class Registries:
             self._by_kind[kind] = Registry(kind, installed=self._installed)
         return self._by_kind[kind]
 
+    def take_remarks(self) -> list[str]:
+        """Give what users should know of the plugins loaded, each remark once."""
+        taken = []
+        for registry in self._by_kind.values():
+            taken += registry.remarks
+            registry.remarks.clear()
+        return taken
+
     def __iter__(self) -> Iterator[Registry]:
         """Go through all kinds in the order of KINDS."""
         return (self.get(kind) for kind in KINDS)
@@ -247,19 +236,36 @@ def default() -> Registries:
     return Registries()
 
 
+def _imported(entry: Entry) -> Any:
+    """Let stevedore import the one entry point that is meant."""
+    from stevedore.driver import DriverManager
+
+    class Driver(DriverManager[Any]):
+        def list_entry_points(self) -> list[metadata.EntryPoint]:
+            return [metadata.EntryPoint(entry.name, entry.value, self.namespace)]
+
+    return Driver(KINDS[entry.kind], entry.name).driver
+
+
 def _points_one_by_one() -> Iterator[metadata.EntryPoint]:
     """Read distribution by distribution, leaving out those whose entry points cannot be read."""
     seen = set()
     for dist in metadata.distributions():
-        name = canonical(dist.metadata["Name"] or "unknown")
-        if name in seen:  # a second copy further down sys.path is shadowed by the first
+        about = dist.metadata  # None or empty where the file is missing
+        name = canonical(about["Name"] or "" if about else "")
+        if name and name in seen:  # a second copy further down sys.path is shadowed by the first
             continue
         seen.add(name)
         try:
             yield from dist.entry_points
         except Exception as error:
-            log.warning(
-                "plugins of %s are left out: its entry points are unreadable: %s", name, error
+            import logging
+
+            logging.getLogger("genhub").warning(
+                "plugins of %s are left out: its entry points are unreadable (%s); reinstall or "
+                "uninstall it, as torch and diffusers read them too",
+                name or "a distribution without a name",
+                printable(" ".join(str(error).split())),
             )
 
 

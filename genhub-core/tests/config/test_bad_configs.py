@@ -116,7 +116,7 @@ def test_a_misspelt_key_reads_well(registries: Registries, monkeypatch: pytest.M
         ("unknown-variant", "did you mean 'quick'?  there are: baseline, quick"),
         ("two-documents", "delete this '---'"),
         ("task-lacks-block", "add 'decoder: {type: ...}'"),
-        ("needs-processes", "this version runs one process"),
+        ("needs-processes", "add 'launch: {processes: 2}'; with 'launch: {simulate: true}'"),
     ],
 )
 def test_hint_names_the_fix(

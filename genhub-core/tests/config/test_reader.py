@@ -152,5 +152,6 @@ def test_both_parsers_of_pyyaml_give_a_tree_or_one_error(loader: Any, text: str)
         root, _ = read(text, "f", loader=loader)
     except GenHubError as error:
         assert error.code in ("GH101", "GH104", "GH105")
+        assert all(problem.mark is not None for problem in error.problems)
     else:
         assert isinstance(root, Node)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -83,6 +84,31 @@ def test_drivers_that_cannot_go_together_are_found_in_variants(registries: Regis
         load({**CONFIG, "variants": variants, "compare": []}, registries=registries)
     assert caught.value.code == "GH404"
     assert caught.value.problems[0].message.startswith("variant 'both': ")
+
+
+def test_paths_of_variants_are_absolute_so_that_a_resolved_config_finds_them(
+    registries: Registries, tmp_path: Path
+) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "c.yaml").write_text(
+        "genhub: 1\n"
+        "variants:\n"
+        "  dotted: {model.source: weights}\n"
+        "  nested: {model: {source: weights}}\n"
+        "  listed: {input.images: [weights, nowhere.png]}\n"
+        "sweep: {model.source: [weights, 'tiny:shapes']}\n"
+    )
+    loaded = load(tmp_path / "c.yaml", registries=registries)
+    path = str(tmp_path / "weights")
+    assert loaded.config.variants == {
+        "dotted": {"model.source": path},
+        "nested": {"model": {"source": path}},
+        "listed": {"input.images": [path, "nowhere.png"]},
+        "source=weights": {"model.source": path},
+        "source=tiny-shapes": {"model.source": "tiny:shapes"},
+    }
+    again = load(_tree(to_yaml(loaded.config)), registries=registries)
+    assert again.variant("nested").config == loaded.variant("nested").config
 
 
 def _tree(text: str) -> dict[str, Any]:

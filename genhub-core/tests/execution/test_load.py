@@ -184,7 +184,7 @@ def test_a_plan_is_text_and_runs_nothing(config: Any) -> None:
         ({"model.source": "tiny:shapes", "model.revision": "main"}, "GH305", "model.revision"),
         ({"model.source": "tiny:shapes", "model.pipeline": "FluxPipeline"}, "GH305", "pipeline"),
         ({"model.revision": "main"}, "GH305", "model.revision means nothing for a folder"),
-        ({"launch.devices": "cuda:0,1"}, "GH406", "one device"),
+        ({"launch.devices": "cuda:0,1"}, "GH406", "this run uses 1"),
         ({"input.subject": "sub1"}, "GH305", "input.subject is for a decoder"),
         ({"metrics": ["psnr"]}, "GH409", "compare: [baseline]"),
     ],

@@ -66,4 +66,4 @@ def test_pictures_that_cannot_be_compared_are_refused() -> None:
 def test_shipped_metrics_say_what_they_need(name: str) -> None:
     metric = default().get("metrics").load(name)
     assert metric.goal == "max" and metric.summary
-    assert metric.needs in ({"captions"}, {"baseline"})
+    assert metric.needs in ({"captions", "pictures"}, {"baseline", "pictures"})

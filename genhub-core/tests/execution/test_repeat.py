@@ -81,6 +81,58 @@ def test_a_prompt_from_a_file_travels_inside_the_picture(config: Any, tmp_path: 
     assert again.artifacts[0].sample.prompt == "a ${odd} one"
 
 
+@pytest.fixture(scope="module")
+def swept(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("swept")
+    config = small_config(model, folder) | {
+        "attention": [{"type": "gain", "gain": 1.5}],
+        "sweep": {"attention.0.gain": [2.5, 3.0], "sampling.steps": [1]},
+        "compare": ["baseline"],
+    }
+    return genhub.run(config, registries=toy_registries())
+
+
+def test_a_sweep_is_repeated_with_all_its_variants_bit_for_bit(swept: Any, registries: Any) -> None:
+    again = genhub.run(swept.folder, registries=registries)
+    assert [(a.path, a.sha256) for a in again.artifacts] == [
+        (a.path, a.sha256) for a in swept.artifacts
+    ]
+    assert {a.sample.variant for a in again.artifacts} == {
+        "main", "baseline", "gain=2.5,steps=1", "gain=3.0,steps=1",
+    }  # fmt: skip
+
+
+def test_a_picture_of_a_swept_variant_is_repeated_as_a_run_of_its_own(
+    swept: Any, registries: Any
+) -> None:
+    picture = swept.folder / "artifacts" / "000001-gain=2.5,steps=1.png"
+    again = genhub.run(picture, registries=registries)
+    (artifact,) = again.artifacts
+    assert artifact.sample.variant == "main"
+    assert np.array_equal(open_picture(picture), open_picture(again.folder / artifact.path))
+
+
+def test_the_command_reads_its_config_once(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import yaml
+
+    from genhub.execution import order
+
+    path = tmp_path / "c.yaml"
+    path.write_text(yaml.safe_dump(small_config(model, tmp_path)))
+    read: list[Any] = []
+    find = order.find_target
+
+    def watched(*args: Any) -> Any:
+        read.append(args[0])
+        return find(*args)
+
+    monkeypatch.setattr(order, "find_target", watched)
+    assert main(["run", str(path), "--quiet"]) == 0
+    assert read == [str(path)]
+
+
 def test_overrides_make_another_run_of_the_same_config(made: Any, registries: Any) -> None:
     other = genhub.run(
         made.folder, set={"seed": 12, "compare": [], "metrics": []}, registries=registries

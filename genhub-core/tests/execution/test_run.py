@@ -149,6 +149,26 @@ def test_a_pipeline_in_hand_is_used_and_given_back_as_it_was(config: Any) -> Non
     assert caught.value.code == "GH608"
 
 
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"model.source": "somewhere/else"}, "model.source"),
+        ({"model.dtype": "fp32"}, "model.dtype"),
+        ({"launch.devices": "cpu"}, "launch.devices"),
+        ({"sweep": {"model.dtype": ["bf16"]}}, "model.dtype"),
+    ],
+)
+def test_what_a_pipeline_in_hand_decides_by_itself_cannot_be_set(
+    config: Any, changes: Any, field: str
+) -> None:
+    del config["model"]
+    with pytest.raises(GenHubError, match=f"{field} is set") as caught:
+        genhub.run(config, set=changes, pipeline=tinypipe.build())
+    assert caught.value.code == "GH305"
+    assert caught.value.problems[0].mark is not None
+    assert not Path(config["output"]["dir"]).exists()
+
+
 def test_a_scheduler_with_its_own_loop_writes_the_pictures_itself(
     config: Any, registries: Any
 ) -> None:

@@ -49,13 +49,18 @@ def test_needs_are_checked_without_torch():
     assert done.stdout.strip() == "[]"
 
 
+FIX = (
+    "add 'launch: {processes: 2}'; with 'launch: {simulate: true}' they are threads of one process"
+)
+
+
 @pytest.mark.parametrize(
     ("world", "available", "text"),
     [
-        ((2, 4), 1, "needs 2..4 processes, 1 available; add launch.processes: 2"),
-        ((2, 4), 5, "needs 2..4 processes, 5 available; set launch.processes: 4"),
-        ((2, 10**9), 1, "needs at least 2 processes, 1 available; add launch.processes: 2"),
-        ((1, 1), 2, "needs 1 process, 2 available; set launch.processes: 1"),
+        ((2, 4), 1, "needs 2..4 processes, 1 available; " + FIX),
+        ((2, 4), 5, "needs 2..4 processes, 5 available; add 'launch: {processes: 4}'"),
+        ((2, 10**9), 1, "needs at least 2 processes, 1 available; " + FIX),
+        ((1, 1), 2, "needs 1 process, 2 available; add 'launch: {processes: 1}'"),
     ],
 )
 def test_gh406_impossible_ranks(world, available, text):

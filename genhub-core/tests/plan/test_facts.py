@@ -10,6 +10,7 @@ import torch
 from genhub.api import GenHubError
 from genhub.plan import facts_of
 from genhub.plan.facts import denoisers_of
+from genhub.plan.observe import probed
 
 SIZE = {"height": 64, "width": 96, "frames": 3}
 
@@ -291,3 +292,14 @@ def test_a_pipeline_without_denoiser_is_refused():
 
     with pytest.raises(GenHubError, match="Empty has no denoiser: none of unet, transformer"):
         facts_of(Empty())
+
+
+def test_the_same_architecture_at_the_same_size_is_probed_once():
+    probed.cache_clear()
+    first = facts_of(tiny.sd(), height=64, width=64)
+    assert facts_of(tiny.sd(), height=64, width=64) == first
+    assert probed.cache_info().misses == 1
+    assert facts_of(tiny.sd(), height=128, width=64).sites != first.sites
+    wider = facts_of(tiny.sd_three_levels(), height=64, width=64)
+    assert len(wider.sites) != len(first.sites)
+    assert probed.cache_info().misses == 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -15,6 +15,7 @@ from genhub.api import (
     Context,
     GenHubError,
     Kernel,
+    KernelCase,
     Needs,
     PluginConfig,
     Run,
@@ -218,6 +219,12 @@ class ReferenceKernel(Kernel):
     """The equation, term by term."""
 
     reference = True
+
+    def cases(self) -> Iterable[KernelCase]:
+        """Give sizes from one token to the 4096 of a large latent, in four dtypes."""
+        from genhub_linfusion.kernels.cases import cases
+
+        return cases()
 
     def __call__(self, *tensors: Any, **attrs: Any) -> Any:
         """Compute `linear_attention(q, k, v, ...)`."""

@@ -1,10 +1,13 @@
 """Public names for authors of plugins; imports neither torch nor numpy.
 
 A plugin imports `genhub`, `genhub.api`, `genhub.testing` and `genhub.shapes`, and nothing else of
-the host. What is listed in `__all__` follows semantic versions.
+the host. What is listed in `__all__` follows semantic versions, and so does `GuidanceSplit`, which
+brings torch along when it is asked for.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from genhub.api.drivers import (
     AttentionMixer,
@@ -15,6 +18,7 @@ from genhub.api.drivers import (
     Embeddings,
     EnvironmentFactory,
     Kernel,
+    KernelCase,
     Metric,
     ModelSource,
     ParallelScheduler,
@@ -58,6 +62,9 @@ from genhub.api.runtime import (
 from genhub.api.search import SearchSpace, SearchStrategy, SuperNet
 from genhub.errors import GenHubError, PeerLost, PlanRejected, Problem
 
+if TYPE_CHECKING:
+    from genhub.comm.guidance import GuidanceSplit as GuidanceSplit
+
 __all__ = [
     "ANY",
     "CONTRACT",
@@ -85,6 +92,7 @@ __all__ = [
     "GraphSpec",
     "Installed",
     "Kernel",
+    "KernelCase",
     "Latent",
     "Metric",
     "ModelSource",
@@ -122,3 +130,11 @@ __all__ = [
     "hookspec",
     "point_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "GuidanceSplit":
+        from genhub.comm.guidance import GuidanceSplit
+
+        return GuidanceSplit
+    raise AttributeError(f"module 'genhub.api' has no attribute '{name}'")

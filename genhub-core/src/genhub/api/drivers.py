@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import gymnasium
     import numpy as np
-    from torch import Tensor
+    from torch import Generator, Tensor
     from torch.nn import Module
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Embeddings",
     "EnvironmentFactory",
     "Kernel",
+    "KernelCase",
     "Metric",
     "ModelSource",
     "ParallelScheduler",
@@ -162,10 +163,28 @@ class Availability:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class KernelCase:
+    """Inputs on which the implementations of an operation must agree.
+
+    `build(generator)` draws them on the CPU, from this generator alone, and gives `(tensors,
+    attrs)` of a call. `tolerance` is the largest difference to the reference, of results and of
+    gradients, as a share of the reference's largest entry. `asks` is what a driver would tell
+    `supports` of such a call, beside device and dtype.
+    """
+
+    name: str
+    build: Callable[[Generator], tuple[tuple[Any, ...], dict[str, Any]]]
+    tolerance: float = 1e-5
+    asks: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Kernel:
     """One implementation of an operation; entry name `op.impl`.
 
-    Of one operation exactly one kernel is the `reference`, in plain torch.
+    Of one operation exactly one kernel is the `reference`, in plain torch. Its `cases` are the grid
+    of shapes and dtypes on which the others are held against it, by `genhub.testing.KernelTests`
+    and by `genhub doctor --verify`.
     """
 
     differentiable: ClassVar[bool] = True
@@ -177,11 +196,15 @@ class Kernel:
         return Availability(True)
 
     def supports(self, **what: Any) -> str | None:
-        """Give None where shapes, dtypes and device are served, else the reason."""
+        """Give None where shapes, dtypes and device are served, else the reason; never raises."""
         return None
 
+    def cases(self) -> Iterable[KernelCase]:
+        """Give the cases that the reference of an operation declares; others need none."""
+        return ()
+
     def __call__(self, *tensors: Any, **attrs: Any) -> Any:
-        """Compute."""
+        """Compute: a tensor or a tuple of tensors; what is passed in stays as it is."""
         raise TypeError(f"{type(self).__name__} does not define __call__()")
 
 
@@ -205,7 +228,7 @@ class Metric:
     """Figures about the artifacts of one variant.
 
     `needs` names what must be there: `captions` (prompts of the shapes world), `baseline`
-    (artifacts of the baseline, paired by sample).
+    (artifacts of the baseline, paired by sample), `pictures` (no sound and no video).
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()

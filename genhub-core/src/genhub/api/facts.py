@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 __all__ = ["ANY", "Facts", "Latent", "Needs", "Range", "Site", "Where"]
 
@@ -17,6 +18,11 @@ Axis = Literal["spatial", "temporal", "joint"]
 Stage = Literal["down", "mid", "up", "blocks"]
 
 ANY: frozenset[str] = frozenset()  # no restriction
+
+# For its first model pydantic reads the entry points of all that is installed. One distribution
+# with an unreadable file fails that model; those after it are made with what was found.
+with suppress(Exception):
+    create_model("First")
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,18 @@ class Needs:
     families: frozenset[str] = ANY
     sequence: Literal["any", "whole"] = "any"  # must one call see all tokens / frames?
     owns: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Raise TypeError for what no run could be held against."""
+        world = self.world
+        if not isinstance(world, tuple) or [type(ranks) for ranks in world] != [int, int]:
+            raise TypeError(f"Needs.world is {world!r}, not the lowest and highest number of ranks")
+        for name in ("modalities", "families", "owns"):
+            named = getattr(self, name)
+            if not isinstance(named, frozenset | set) or not all(type(n) is str for n in named):
+                raise TypeError(f"Needs.{name} is {named!r}, not a set of names")
+        if self.sequence not in ("any", "whole"):
+            raise TypeError(f"Needs.sequence is {self.sequence!r}, neither 'any' nor 'whole'")
 
 
 @dataclass(frozen=True)
@@ -96,7 +114,7 @@ class Facts:
 class Range(BaseModel):
     """An inclusive range; a side that is left out is open."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     min: int | None = Field(None, ge=0, description="lowest value that matches")
     max: int | None = Field(None, ge=0, description="highest value that matches")
@@ -121,7 +139,7 @@ class Where(BaseModel):
     Where(kind='self', tokens=Range(min=64, max=None))
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     kind: Kind | None = Field(None, description="self- or cross-attention")
     axis: Axis | None = Field(None, description="spatial, temporal or joint (DiT) attention")

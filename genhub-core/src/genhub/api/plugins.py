@@ -19,7 +19,7 @@ class PluginConfig(BaseModel):
     Every field carries a description and bounds; unknown keys are errors.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, defer_build=True)
 
 
 class Plugin:

@@ -219,8 +219,8 @@ class ParallelPlan(Protocol):
         """Draw ranks over time in plain characters."""
         ...
 
-    def bytes(self) -> int:
-        """Give the bytes that all ranks send in one generation."""
+    def bytes(self, steps: int = 1, samples: int = 1) -> int:
+        """Give the bytes that all ranks send for `samples` in a generation of `steps` steps."""
         ...
 
     def speedup(self) -> float:

@@ -9,20 +9,28 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import Any
 
 from genhub import __version__
-from genhub.errors import EXIT_INTERRUPTED, EXIT_RUN_FAILED, GenHubError
+
+TYPE_CHECKING = False  # not from typing, which alone costs as much as all of `--help`
+if TYPE_CHECKING:
+    from typing import Any
+
+    from genhub.errors import GenHubError
 
 __all__ = ["main"]
 
 COMMANDS = {
-    "run": "make what a file describes, or repeat a run or a picture",
+    "run": "make what a file describes, or repeat a run or one of its files",
     "validate": "check files without loading a model",
     "plan": "show what would be attached where, and run nothing",
     "plugins": "list what the installed packages offer",
+    "report": "write the page of a run again, or one about several runs",
     "schema": "print the JSON Schema of the files, for editors",
-    "show": "tell how a run or a picture was made",
+    "show": "tell how a run or one of its files was made",
+    "examples": "list, print or write files to start from",
+    "explain": "tell what an error code means",
+    "doctor": "check this installation: packages, devices, kernels",
 }
 
 HELP = f"""\
@@ -52,14 +60,21 @@ def main(argv: list[str] | None = None) -> int:
     if words[0] in ("-V", "--version"):
         sys.stdout.write(f"genhub {__version__}\n")
         return 0
+    from genhub.errors import EXIT_INTERRUPTED, EXIT_RUN_FAILED, GenHubError, ToldElsewhere
+    from genhub.streams import printable
+
     verbose, as_json = "--verbose" in words, "--json" in words
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # what a terminal cannot show is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = _dispatch(words[0], words[1:])
         sys.stdout.flush()
         return status
     except GenHubError as error:
         _traceback_if(verbose)
-        _tell(error, as_json)
+        if not isinstance(error, ToldElsewhere):
+            _tell(error, as_json)
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
@@ -70,12 +85,15 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         _traceback_if(verbose)
         text = " ".join(str(error).split())
-        sys.stderr.write(
+        told = (
             f"error: genhub {words[0]} stopped at an unexpected {type(error).__name__}"
             f"{': ' if text else ''}{text}"
             f"{'' if verbose else '; run it again with --verbose to see where'}\n"
         )
+        sys.stderr.write(printable(told))
         return EXIT_RUN_FAILED
+    finally:
+        _tell_remarks()
 
 
 def _dispatch(name: str, words: list[str]) -> int:
@@ -103,6 +121,7 @@ def _command(name: str) -> Any:
         return import_module(f"genhub.cli.{name}")
     from difflib import get_close_matches
 
+    from genhub.errors import GenHubError
     from genhub.registry import default
 
     if close := get_close_matches(name, COMMANDS, n=1):
@@ -125,6 +144,13 @@ def _tell(error: GenHubError, as_json: bool) -> None:
         sys.stdout.write(json.dumps({"ok": False, "problems": problems}, indent=2) + "\n")
     else:
         sys.stderr.write(f"{error}\n")
+
+
+def _tell_remarks() -> None:
+    """Tell what the plugins that were loaded have done, where nothing else has told it."""
+    registry = sys.modules.get("genhub.registry")
+    for remark in registry.default().take_remarks() if registry is not None else ():
+        sys.stderr.write(printable(f"warning: {remark}\n"))
 
 
 def _traceback_if(verbose: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from genhub.errors import EXIT_PLUGIN_TROUBLE, GenHubError
 from genhub.kinds import KINDS
 from genhub.registry import Entry, Registry, default
+from genhub.streams import printable
 
 COLUMNS = ("kind", "name", "dist", "version", "status")
 
@@ -41,7 +42,7 @@ def run(args: Namespace) -> int:
     if args.json:
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
     else:
-        sys.stdout.write(_table(rows) if rows else "no plugins are installed\n")
+        sys.stdout.write(printable(_table(rows) if rows else "no plugins are installed\n"))
     troubled = any(row["status"] in ("broken", "duplicate") for row in rows)
     return EXIT_PLUGIN_TROUBLE if args.check and troubled else 0
 
@@ -60,13 +61,10 @@ def _row(registry: Registry, entry: Entry, check: bool) -> dict[str, Any]:
     row.update(summary="", problem=None)
     if entry.status == "disabled":
         return row
-    try:
-        found = registry.load(entry.qualified)
-        if entry.kind == "hooks":
-            from genhub.hooks import implementations
+    from genhub.doctor.packages import use
 
-            implementations(entry, found)
-        row["summary"] = str(getattr(found, "summary", ""))
+    try:
+        row["summary"] = str(getattr(use(registry, entry), "summary", ""))
     except GenHubError as error:
         row.update(status="broken", problem=error.problems[0].message)
     return row

@@ -1,23 +1,27 @@
-"""`genhub run`: make what a file describes, or repeat a run or a picture."""
+"""`genhub run`: make what a file describes, or repeat a run or one of its files."""
 
 from __future__ import annotations
 
 import json
 import sys
 from argparse import ArgumentParser, Namespace
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any
 
 from genhub.config import to_yaml
 from genhub.execution.load import require_libraries
-from genhub.execution.target import find_target
+from genhub.execution.order import Order
+from genhub.execution.start import begin
+from genhub.launch.world import place_here
 from genhub.registry import default
+from genhub.streams import others_on_stderr
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument(
-        "what", metavar="FILE", help="YAML file, the folder of an earlier run, or a picture of one"
+        "what", metavar="FILE", help="YAML file, the folder of an earlier run, or a file it made"
     )
     parser.add_argument(
         "--set",
@@ -36,18 +40,22 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Run it; the hook `progress` tells where the results are."""
-    # A wrong config and a missing library are told before seconds go into importing torch.
-    config = find_target(args.what, args.set, default()).loaded.config
-    if args.dry_run:
-        as_json = json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
-        sys.stdout.write(as_json if args.json else to_yaml(config))
-        return 0
+    order = Order(args.what, args.set, None, args.quiet or args.json, args.output, default())
+    place = place_here()
+    if place is None or args.dry_run:
+        # A wrong config and a missing library are told before seconds go into importing torch;
+        # of several ranks one shall tell them, and for that they must have met.
+        with others_on_stderr():
+            config = order.found.loaded.config
+        if args.dry_run:
+            as_json = json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
+            sys.stdout.write(as_json if args.json else to_yaml(config))
+            return 0
     require_libraries()
 
-    from genhub.execution import run as execute
-
-    result = execute(args.what, set=args.set, quiet=args.quiet or args.json, output=args.output)
-    if args.json:
+    with others_on_stderr(by_any_means=True) if args.json else nullcontext():
+        result = begin(order)
+    if args.json and (place is None or place.rank == 0):
         sys.stdout.write(json.dumps(_results(result), indent=2) + "\n")
     return 0
 
@@ -59,6 +67,7 @@ def _results(result: Any) -> dict[str, Any]:
         "folder": str(result.folder),
         "report": str(result.report) if result.report else None,
         "metrics": result.metrics,
+        "timing": result.timing,
         "artifacts": [asdict(artifact) for artifact in result.artifacts],
         "problems": list(result.problems),
     }

@@ -1,4 +1,4 @@
-"""`genhub show`: how a run or a picture was made, read from what it carries."""
+"""`genhub show`: how a run or one of its files was made, read from what it carries."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ from genhub.config.resolved import as_written
 from genhub.execution.artifacts import read_embedded
 from genhub.execution.folder import read_manifest
 from genhub.execution.progress import figures_table
+from genhub.streams import printable
 
 
 def arguments(parser: ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("what", metavar="RUN|PICTURE", help="folder of a run, or a picture of one")
+    parser.add_argument("what", metavar="RUN|FILE", help="folder of a run, or a file that one made")
     parser.add_argument("--json", action="store_true", help="print all that is recorded as JSON")
 
 
 def run(args: Namespace) -> int:
-    """Print the summary of a run, or the config inside a picture, which can be run as it is."""
+    """Print the summary of a run, or the config inside a file, which can be run as it is."""
     path = Path(args.what)
     recorded = read_manifest(path) if path.is_dir() else read_embedded(path)
     if args.json:
-        text = json.dumps(recorded, indent=2, ensure_ascii=False)
+        text = json.dumps(recorded, indent=2)
     elif path.is_dir():
         text = "\n".join(_summary(path, recorded))
     else:
-        text = _picture(path, recorded)
-    sys.stdout.write(text.rstrip("\n") + "\n")
+        text = _artifact(path, recorded)
+    sys.stdout.write(printable(text.rstrip("\n") + "\n"))
     return 0
 
 
-def _picture(path: Path, payload: Mapping[str, Any]) -> str:
+def _artifact(path: Path, payload: Mapping[str, Any]) -> str:
     """Give the config as YAML, with where it came from as a comment."""
     known = [key for key in ("run", "variant", "sample", "seed") if key in payload]
     origin = ", ".join(f"{key} {payload[key]}" for key in known)
@@ -50,7 +51,9 @@ def _summary(path: Path, manifest: Mapping[str, Any]) -> Iterator[str]:
         yield f"error[{problem['code']}] {problem['message']}"
     for problem in manifest.get("problems") or ():
         yield f"warning: {problem}"
-    table = figures_table(manifest.get("variants") or {}, manifest.get("metrics") or {})
+    table = figures_table(
+        manifest.get("variants") or {}, manifest.get("metrics") or {}, manifest.get("timing")
+    )
     yield from ["", *table] if table else []
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from genhub.config import load
 from genhub.errors import GenHubError
 from genhub.kinds import noun
+from genhub.streams import others_on_stderr, printable
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -28,7 +29,8 @@ def run(args: Namespace) -> int:
         finding: dict[str, Any] = {"file": file, "ok": True, "drivers": [], "problems": []}
         findings.append(finding)
         try:
-            loaded = load(file, set=args.set)
+            with others_on_stderr():
+                loaded = load(file, set=args.set)
         except GenHubError as error:
             finding.update(ok=False, problems=[problem.to_json() for problem in error.problems])
             status = max(status, error.exit_code)
@@ -41,7 +43,7 @@ def run(args: Namespace) -> int:
         ]
         if not args.json:
             drivers = ", ".join(f"{noun(used.kind)} {used.name}" for used in loaded.drivers)
-            sys.stdout.write(f"{file}: valid ({drivers})\n")
+            sys.stdout.write(printable(f"{file}: valid ({drivers})\n"))
     if args.json:
         sys.stdout.write(json.dumps(findings, indent=2) + "\n")
     return status

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from genhub.comm.distributed import TorchComm
     from genhub.comm.guidance import GuidanceSplit
-    from genhub.comm.replica import replica
     from genhub.comm.solo import SoloComm
     from genhub.comm.threads import ThreadComm, in_threads
 
-__all__ = ["GuidanceSplit", "SoloComm", "ThreadComm", "TorchComm", "in_threads", "replica"]
+__all__ = ["GuidanceSplit", "SoloComm", "ThreadComm", "TorchComm", "in_threads"]
 
 _HOMES = {
     "GuidanceSplit": "guidance",
@@ -23,7 +22,6 @@ _HOMES = {
     "ThreadComm": "threads",
     "TorchComm": "distributed",
     "in_threads": "threads",
-    "replica": "replica",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -42,10 +42,13 @@ class TorchComm(Ranks):
         super().__init__(dist.get_rank(), range(dist.get_world_size()), device, timeout)
         self._take(dist.group.WORLD)
 
+    @property
+    def _tagless(self) -> bool:
+        return bool(self.device.type != "cpu")
+
     def _take(self, group: Any) -> None:
         """Use a process group for tensors, and one over gloo for handshakes and notes."""
         self._group = self._side = group
-        self._tagless = self.device.type != "cpu"
         self._sent: Counter[int] = Counter()  # messages to and from each peer, without tags
         self._received: Counter[int] = Counter()
         if self._tagless:
@@ -59,21 +62,32 @@ class TorchComm(Ranks):
         members = [self.ranks[rank] for rank in ranks]
         if len(members) == 1:
             return SoloComm(self.device, number=members[0], sent=self.sent)
-        line = object.__new__(TorchComm)
+        line = object.__new__(type(self))
         Ranks.__init__(line, ranks.index(self.rank), members, self.device, self.timeout, self.sent)
-        line._take(dist.new_group(members, use_local_synchronization=True))
+        try:
+            line._take(dist.new_group(members, use_local_synchronization=True))
+        except RuntimeError as error:  # it does not say whom it could not reach
+            others = ", ".join(str(rank) for rank in members if rank != self.ranks[self.rank])
+            said = f"while '{axis}' was split off, a rank was lost; it talks with {others}"
+            raise GenHubError("GH607", said) from error
         return line
 
     def _post(
-        self, sends: Mapping[int, Tensor], recvs: Mapping[int, Tensor], wire: int, where: str
+        self,
+        sends: Mapping[int, Tensor],
+        recvs: Mapping[int, Tensor],
+        wire: int,
+        where: str,
+        *,
+        handshake: bool,
     ) -> Finish:
-        ops = [*_ops(dist.isend, sends), *_ops(dist.irecv, recvs)]
-        tensors = next((x for _, _, x in ops), None)
-        if tensors is None or (tensors.device.type == "cpu" and not self._tagless):
-            return self._start(ops, self._group, wire, where)
-        if tensors.device.type == "cpu":
+        ops: list[_Op] = [(dist.isend, peer, x) for peer, x in sends.items()]
+        ops += [(dist.irecv, peer, x) for peer, x in recvs.items()]
+        if handshake:
             return self._start(ops, self._side, wire, where)
-        return self._start_tagless(ops, wire, where)
+        if self._tagless and ops:
+            return self._start_batch(ops, wire, where)
+        return self._start(ops, self._group, wire, where)
 
     def _start(self, ops: Sequence[_Op], group: Any, wire: int, where: str) -> Finish:
         """Start each operation by itself, so that a failure names its peer."""
@@ -94,7 +108,7 @@ class TorchComm(Ranks):
 
         return finish
 
-    def _start_tagless(self, ops: Sequence[_Op], wire: int, where: str) -> Finish:
+    def _start_batch(self, ops: Sequence[_Op], wire: int, where: str) -> Finish:
         """Start all operations as one batch; notes beside it tell that each peer does the same."""
         notes: list[_Op] = []
         expected: list[tuple[int, Tensor, Tensor]] = []
@@ -129,7 +143,3 @@ class TorchComm(Ranks):
         late = "timed out" in str(error).lower()
         why = f"no answer within {self.timeout:g} s" if late else "its connection broke"
         return PeerLost(self.ranks[peer], f"{where}: {why}")
-
-
-def _ops(start: Any, tensors: Mapping[int, Tensor]) -> Iterator[_Op]:
-    return ((start, peer, tensor) for peer, tensor in tensors.items())

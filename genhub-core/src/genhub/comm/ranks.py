@@ -75,9 +75,18 @@ class Ranks(ABC):
 
     @abstractmethod
     def _post(
-        self, sends: Mapping[int, Tensor], recvs: Mapping[int, Tensor], wire: int, where: str
+        self,
+        sends: Mapping[int, Tensor],
+        recvs: Mapping[int, Tensor],
+        wire: int,
+        where: str,
+        *,
+        handshake: bool,
     ) -> Finish:
-        """Start sending and receiving; messages of one `wire` between two ranks keep order."""
+        """Start sending and receiving; messages of one `wire` between two ranks keep order.
+
+        `where` is what errors say; tensors of a handshake are on the CPU.
+        """
 
     @abstractmethod
     def _line(self, axis: str, ranks: Sequence[int]) -> Self:
@@ -154,7 +163,7 @@ class Ranks(ABC):
             raise GenHubError(
                 "GH609",
                 f"the ranks of this run disagree on {said}",
-                hint="start every rank with the same config, files and versions",
+                hint="give every rank the same config, seeds, files and versions",
             )
 
     def gather_objects(self, value: Any) -> list[Any]:
@@ -221,8 +230,9 @@ class Ranks(ABC):
         tag: int = 0,
     ) -> Transfer:
         wire = tag * len(_WIRE) + _WIRE.index(kind)
-        finish = self._post(sends, recvs, wire, where)
-        if kind not in ("lengths", "objects") and sends:
+        handshake = kind in ("lengths", "objects")
+        finish = self._post(sends, recvs, wire, where, handshake=handshake)
+        if sends and not handshake:
             self.sent[kind] += sum(x.numel() * x.element_size() for x in sends.values())
         return Transfer(finish, self.timeout, result)
 

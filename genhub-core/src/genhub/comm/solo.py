@@ -22,7 +22,13 @@ class SoloComm(Ranks):
         super().__init__(0, (number,), device, 0.0, sent)
 
     def _post(
-        self, sends: Mapping[int, Tensor], recvs: Mapping[int, Tensor], wire: int, where: str
+        self,
+        sends: Mapping[int, Tensor],
+        recvs: Mapping[int, Tensor],
+        wire: int,
+        where: str,
+        *,
+        handshake: bool,
     ) -> Finish:
         return lambda deadline: None
 

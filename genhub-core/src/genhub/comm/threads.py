@@ -99,7 +99,13 @@ class ThreadComm(Ranks):
             self._hub.changed.notify_all()
 
     def _post(
-        self, sends: Mapping[int, Tensor], recvs: Mapping[int, Tensor], wire: int, where: str
+        self,
+        sends: Mapping[int, Tensor],
+        recvs: Mapping[int, Tensor],
+        wire: int,
+        where: str,
+        *,
+        handshake: bool,
     ) -> Finish:
         hub, me = self._hub, self.rank
         ends = []

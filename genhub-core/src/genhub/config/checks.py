@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from difflib import get_close_matches
 
+from genhub.api import Needs
 from genhub.api.genotypes import COSTS
 from genhub.api.search import SearchSpace
+from genhub.config.faults import of_fault
 from genhub.config.messages import place
 from genhub.config.model import RunConfig
 from genhub.config.names import Named, Used, look_up
 from genhub.config.references import escape
 from genhub.config.tree import Loc, Node, find, planted
 from genhub.errors import GenHubError, Problem
-from genhub.kinds import noun
 from genhub.registry import Registries
 
-__all__ = ["OPTIONAL", "check_blocks", "check_drivers", "check_names", "locate_prompts"]
+__all__ = [
+    "OPTIONAL",
+    "check_blocks",
+    "check_drivers",
+    "check_names",
+    "locate_prompts",
+    "read_by",
+]
 
 # Blocks that mean nothing to a task that does not read them.
 OPTIONAL = (
     "model", "attention", "parallel", "decoder", "environment", "search",
-    "kernels", "input", "sampling", "compare", "metrics",
+    "kernels", "input", "sampling", "compare", "sweep", "time", "metrics",
 )  # fmt: skip
 REQUIRED = ("decoder", "environment", "search")  # by a task that reads them
 RESERVED = ("baseline", "main")  # names that mean a variant already
+# Names go into those of files. A point would end the path of an override; no override leads into
+# what a sweep makes, such as guidance=7.5.
+NAME_OF_VARIANT = re.compile(r"[\w +-]{1,80}|\w[\w.+-]*=[\w=,.+-]{1,120}")
 
 
 def check_names(root: Node, registries: Registries, problems: list[Problem]) -> None:
@@ -45,43 +57,60 @@ def check_names(root: Node, registries: Registries, problems: list[Problem]) -> 
     _check_variants(root, problems)
 
 
+def read_by(used: Iterable[Used]) -> frozenset[str]:
+    """Give the blocks that the task reads; one that compares can sweep and time as well."""
+    reads: frozenset[str] = frozenset()
+    for each in used:
+        if each.kind == "tasks":
+            reads = getattr(each.cls, "reads", reads)
+    return reads | {"sweep", "time"} if "compare" in reads else reads
+
+
 def check_blocks(named: Named, problems: list[Problem]) -> None:
     """Find blocks that the task needs and lacks (GH409), or that it would ignore (GH410)."""
     task = next((used for used in named.used if used.kind == "tasks"), None)
     if task is None:
         return
-    reads: frozenset[str] = getattr(task.cls, "reads", frozenset())
+    root, reads = named.root, read_by(named.used)
     for block in OPTIONAL:
-        node = named.root.map.get(block)
-        given = node is not None and node.value not in (None, [], {})
+        node = root.map.get(block)
+        given = node is not None and node.value not in (None, [], {}, False)
         if given and block not in reads:
+            swept = block == "compare" and root.keys.get("sweep") == root.keys.get("compare")
+            written = "sweep" if swept and "sweep" in root.map else block
             problems.append(
                 Problem(
                     "GH410",
-                    f"'{block}' is not used by task '{task.name}'",
-                    f"remove '{block}:', or choose another task",
-                    place(named.root, (block,), key=True),
+                    f"'{written}' is not used by task '{task.name}'",
+                    f"remove '{written}:', or choose another task",
+                    place(root, (block,), key=True),
                 )
             )
         lost = named.holes and node is not None  # a block that could not be read is no lack
         if block in REQUIRED and block in reads and not given and not lost:
-            mark = place(named.root, ("task",), key=True)
+            mark = place(root, ("task",), key=True)
             message = f"task '{task.name}' needs '{block}:'"
             problems.append(Problem("GH409", message, f"add '{block}: {{type: ...}}'", mark))
+    timed = root.map.get("time")
+    if "time" in reads and timed is not None and timed.value is True and _lacks_others(root):
+        message = "time: true sets variants against each other, and there is nothing to compare"
+        hint = "add 'compare: [baseline]', or a sweep"
+        problems.append(Problem("GH409", message, hint, place(root, ("time",), key=True)))
+
+
+def _lacks_others(root: Node) -> bool:
+    """Say whether nothing is compared; of a sweep that is wrong, enough has been said."""
+    given = [root.map.get(name) for name in ("compare", "sweep")]
+    return all(node is None or node.value in (None, [], {}) for node in given)
 
 
 def check_drivers(
     config: RunConfig, used: tuple[Used, ...], root: Node, problems: list[Problem]
 ) -> None:
-    """Ask each driver what it needs, and hold that against one process and one another."""
+    """Ask each driver what it needs, and hold that against the ranks and one another."""
     from genhub.plan import check_needs, parts_from_config
+    from genhub.plan.checks import own_world
 
-    asked = config.launch.processes
-    if asked not in ("auto", 1):
-        mark = place(root, ("launch", "processes"))
-        message = f"launch.processes is {asked}, and this version runs one process"
-        problems.append(Problem("GH406", message, "write processes: 1, or leave it out", mark))
-        return
     before = len(problems)
     for each in used:
         block = config
@@ -89,18 +118,16 @@ def check_drivers(
             block = block[step] if isinstance(step, int) else getattr(block, step)  # type: ignore[index]
         mark = place(root, each.loc)
         try:
-            each.cls(block).needs()
+            if not isinstance(found := each.cls(block).needs(), Needs):
+                raise TypeError(f"needs() gave {found!r:.60}, no genhub.api.Needs")
         except GenHubError as error:
             problems += [replace(p, mark=p.mark or mark) for p in error.problems]
-        except Exception as error:  # whatever a plugin raises, the user is told whose fault it is
-            cause = f"{type(error).__name__}: {error}".splitlines()[0]
-            message = f"the {noun(each.kind)} '{each.name}' fails with this block: {cause}"
-            hint = f"this is a fault of {each.entry.dist}, or of the block's values"
-            problems.append(Problem("GH203", message, hint, mark))
+        except (Exception, SystemExit) as error:  # the user is told whose fault it is
+            problems.append(replace(of_fault(each, error), mark=mark))
     if len(problems) == before:
-        needs = check_needs(parts_from_config(_Parts(config, used, root)), world=1)
-        one = "this version runs one process"
-        problems += [replace(p, hint=one) if p.code == "GH406" else p for p in needs]
+        parts = parts_from_config(_Parts(config, used, root))
+        asked = config.launch.processes
+        problems += check_needs(parts, world=own_world(parts, None if asked == "auto" else asked))
 
 
 def check_search(
@@ -194,10 +221,12 @@ def _check_variants(root: Node, problems: list[Problem]) -> None:
     variants = root.map.get("variants")
     known = list(variants.map) if variants is not None else []
     for name in known:
-        if name in RESERVED or not name or "." in name:
+        if name in RESERVED or not NAME_OF_VARIANT.fullmatch(name):
             mark = place(root, ("variants", name), key=True)
             message = f"a variant cannot be called '{name}'"
             hint = "baseline is the config without attention and parallel, main the config itself"
+            if name not in RESERVED:
+                hint = "it becomes part of file names: write letters, digits, -, _, + and spaces"
             problems.append(Problem("GH305", message, hint, mark))
     for _, node in _texts(root, "compare"):
         if node.value != "baseline" and node.value not in known:

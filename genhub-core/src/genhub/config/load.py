@@ -18,24 +18,27 @@ from genhub.config.checks import (
     check_names,
     check_search,
     locate_prompts,
+    read_by,
 )
+from genhub.config.faults import culprit, of_fault
 from genhub.config.files import expand, read_file
 from genhub.config.messages import explain, of_wrong_type, place
 from genhub.config.model import RunConfig
 from genhub.config.names import Used, drivers_of
 from genhub.config.overrides import apply, overrides, within
-from genhub.config.paths import anchored
+from genhub.config.paths import anchored, anchored_overrides
 from genhub.config.references import retyped
 from genhub.config.resolved import as_written
+from genhub.config.sweep import FIXED, expanded
 from genhub.config.tree import Loc, Node, find, from_python, plain, planted
 from genhub.config.union import run_class
 from genhub.errors import GenHubError, Mark, Problem
+from genhub.launch.world import launch_problems
 from genhub.registry import Registries, default
 
 __all__ = ["Loaded", "load"]
 
 MOST_PROBLEMS = 20
-FIXED = ("extends", "genhub", "variants", "compare")  # keys that a variant cannot override
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Loaded:
         return place(self._root, loc) if loc else None
 
     def variant(self, name: str) -> Loaded:
-        """Give the config of a variant, itself without `variants` and `compare`.
+        """Give the config of a variant, which compares nothing itself.
 
         `baseline` is the config without attention and parallel, `main` the config as it is.
         Raises GenHubError (GH207) where there is no such variant.
@@ -107,16 +110,25 @@ def load(
         else:
             root, text = read_file(str(source), problems)
         root = apply(root, overrides(set or (), problems))
+        root = expanded(root, problems)
         root = locate_prompts(_completed(root, path), problems)
     except GenHubError as error:
         raise _error([*problems, *error.problems], path) from None
     read = {problem.mark for problem in problems}
     made, found = _validated(root, registries)
-    found += _of_variants(root, registries, found)
+    anchored_root, more = _of_variants(root, registries, found)
+    found += more
     problems += [p for p in found if p.mark is None or p.mark not in read]  # follow from the first
     if made is None or problems:
         raise _error(problems, path)
-    return Loaded(made.config, text, path, made.used, made.root, root, registries)
+    if anchored_root != root:
+        root = anchored_root
+        made, _ = _validated(root, registries)
+        assert made is not None  # only paths are longer
+    loaded = Loaded(made.config, text, path, made.used, made.root, root, registries)
+    if problems := launch_problems(loaded):
+        raise _error(problems, path)
+    return loaded
 
 
 def _completed(root: Node, path: Path | None) -> Node:
@@ -145,10 +157,15 @@ def _validated(root: Node, registries: Registries) -> tuple[_Validated | None, l
         root, config = _checked(named.root, model)
     except ValidationError as error:
         return None, [*problems, *explain(error.errors(include_url=False), named.root, model)]
+    except (Exception, SystemExit) as error:  # raised by a Config of a plugin
+        used = culprit(named.used, error)
+        if used is None:
+            raise
+        return None, [*problems, replace(of_fault(used, error), mark=place(named.root, used.loc))]
     if problems:
         return None, problems
     config._spellings = dict(_spellings(root))
-    config._unread = frozenset(b for b in OPTIONAL if b not in _reads(named.used))
+    config._unread = frozenset(OPTIONAL) - read_by(named.used)
     check_drivers(config, named.used, root, problems)
     check_search(config, named.used, root, registries, problems)
     return _Validated(config, named.used, root), problems
@@ -172,26 +189,32 @@ def _checked(root: Node, model: type[RunConfig]) -> tuple[Node, RunConfig]:
         return other, model.model_validate_json(json.dumps(plain(other)), strict=True)
 
 
-def _reads(used: Sequence[Used]) -> frozenset[str]:
-    return next((u.cls.reads for u in used if u.kind == "tasks"), frozenset())  # type: ignore[attr-defined]
+def _of_variants(
+    root: Node, registries: Registries, known: Sequence[Problem]
+) -> tuple[Node, list[Problem]]:
+    """Validate every variant and give the tree with their paths absolute.
 
-
-def _of_variants(root: Node, registries: Registries, known: Sequence[Problem]) -> list[Problem]:
-    """Validate every variant; what is wrong with the config itself is not told again."""
+    What is wrong with the config itself is not told again.
+    """
     variants = root.map.get("variants")
-    told: list[Problem] = []
+    told: dict[Problem, Problem] = {}  # as found, and as told: of a sweep, values come up again
     for name, block in variants.map.items() if variants is not None else ():
         if not isinstance(block.value, dict):
             continue
         tree, problems = _variant_tree(root, name)
-        fresh = [p for p in [*problems, *_validated(tree, registries)[1]] if p not in known]
-        told += [replace(p, message=f"variant '{name}': {p.message}") for p in fresh]
-    return told
+        made, found = _validated(tree, registries)
+        if made is not None:
+            root = planted(root, ("variants", name), anchored_overrides(block, made.root))
+        for problem in [*problems, *found]:
+            if problem not in known:
+                named = replace(problem, message=f"variant '{name}': {problem.message}")
+                told.setdefault(problem if problem.mark else named, named)
+    return root, list(told.values())
 
 
 def _variant_tree(root: Node, name: str) -> tuple[Node, list[Problem]]:
     """Give the tree of a variant, and what is wrong with its overrides."""
-    tree = root.without("variants", "compare")
+    tree = root.without("variants", "compare", "sweep", "time")
     if name == "main":
         return tree, []
     if name == "baseline":
@@ -202,13 +225,13 @@ def _variant_tree(root: Node, name: str) -> tuple[Node, list[Problem]]:
     if block is None:
         known = ", ".join(["main", "baseline", *(variants.map if variants is not None else ())])
         raise GenHubError("GH207", f"there is no variant '{name}'", hint=f"there are: {known}")
+    fixed = {key: key.partition(".")[0] for key in block.map if key.partition(".")[0] in FIXED}
     problems = [
-        Problem("GH305", f"'{key}' cannot differ between variants", "take it out", block.keys[key])
-        for key in FIXED
-        if key in block.map
+        Problem("GH305", f"'{top}' cannot differ between variants", "take it out", block.keys[key])
+        for key, top in fixed.items()
     ]
     try:
-        return apply(tree, within(block.without(*FIXED))), problems
+        return apply(tree, within(block.without(*fixed))), problems
     except GenHubError as error:
         return tree, [*problems, *error.problems]
 

@@ -15,7 +15,8 @@ __all__ = ["Block", "Input", "Launch", "Model", "Output", "Prompt", "RunConfig",
 class Block(BaseModel):
     """A block of the YAML: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    # Built when it is first used: most often as a part of the class that a file is validated with.
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, defer_build=True)
 
 
 class Model(Block):
@@ -92,8 +93,9 @@ class Launch(Block):
         "auto", pattern=r"^(auto|cpu|cuda(:\d+(,\d+)*)?)$", description="auto, cpu, cuda, cuda:0,1"
     )
     processes: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        "auto", description="ranks of the run"
+        "auto", description="ranks of the run; auto: as few as the parallel scheduler needs"
     )
+    simulate: bool = Field(False, description="ranks are threads of one process, on one device")
     timeout: float = Field(120.0, gt=0, description="seconds that one rank waits for another")
 
 
@@ -102,6 +104,13 @@ class Output(Block):
 
     dir: str = Field("runs", min_length=1, description="folder that run folders are made in")
     images: Literal["png"] = Field("png", description="format of pictures")
+    audio: Literal["wav"] = Field("wav", description="format of sound")
+    video: Literal["auto", "mp4", "webp"] = Field(
+        "auto", description="format of video; auto: mp4 where PyAV is installed, else webp"
+    )
+    fps: float | None = Field(
+        None, gt=0, le=240, description="frames per second of video; default: the model's, else 8"
+    )
     embed_config: bool = Field(True, description="write config and seed into each artifact")
     report: bool = Field(True, description="write report.html")
     allow_nan: bool = Field(False, description="keep samples whose latents are not finite")
@@ -137,6 +146,11 @@ class RunConfig(Block):
     compare: list[str] = Field(
         default_factory=list, description="baseline and names of variants to run beside this"
     )
+    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(
+        default_factory=dict,
+        description="paths and values: each combination becomes a variant and is compared",
+    )
+    time: bool = Field(False, description="time what is compared, in turns, after it was made")
     metrics: list[str] = Field(default_factory=list, description="figures to compute")
     output: Output = Field(default_factory=Output, description="what is written, and where")
     hooks: list[str] = Field(default_factory=list, description="further hook plugins")

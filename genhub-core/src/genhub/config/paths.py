@@ -9,9 +9,9 @@ from dataclasses import replace
 from pydantic import BaseModel
 
 from genhub.config.model import Input, Model
-from genhub.config.tree import Loc, Node, find, planted
+from genhub.config.tree import Loc, Node, child, find, planted
 
-__all__ = ["anchored"]
+__all__ = ["anchored", "anchored_overrides"]
 
 FORMAT = "path"
 
@@ -37,6 +37,29 @@ def anchored(root: Node, drivers: Sequence[tuple[Loc, type[BaseModel]]]) -> Node
             if node.value and not os.path.isabs(node.value) and os.path.exists(path):
                 root = planted(root, place, replace(node, value=path))
     return root
+
+
+def anchored_overrides(block: Node, tree: Node) -> Node:
+    """Give a variant's overrides with paths absolute as they are in its anchored tree."""
+    for key, node in block.map.items():
+        at: Node | None = tree
+        for step in key.split("."):
+            listed = at is not None and isinstance(at.value, list) and step.isdigit()
+            at = child(at, int(step) if listed else step) if at is not None else None
+        block = block.with_(key, _as_in(node, at), block.keys.get(key))
+    return block
+
+
+def _as_in(node: Node, at: Node | None) -> Node:
+    if at is None:
+        return node
+    if isinstance(node.value, dict):
+        held = {key: _as_in(inner, child(at, key)) for key, inner in node.value.items()}
+        return replace(node, value=held)
+    if isinstance(node.value, list):
+        return replace(node, value=[_as_in(v, child(at, i)) for i, v in enumerate(node.value)])
+    path = at.value if isinstance(node.value, str) and at.mark == node.mark else None
+    return replace(node, value=path) if isinstance(path, str) and os.path.isabs(path) else node
 
 
 def _paths(root: Node, loc: Loc, cls: type[BaseModel]) -> Iterator[Loc]:

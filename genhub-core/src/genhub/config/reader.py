@@ -23,6 +23,7 @@ _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what YAML 1.1 counts as th
 _UNPRINTABLE = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"  # YAML 1.1, 5.1
 )
+_NO_CHARACTER = re.compile(r"\\U(?!000|0010)[0-9A-Fa-f]{8}")
 _QUOTE = "put quotes around a text that has a special character"
 _ALIGN = "start all entries of one block in the same column"
 # What the scanner says (as libyaml or PyYAML words it), what a user is told, and the remedy.
@@ -83,8 +84,8 @@ class _Reading:
             return self._document(iter(yaml.parse(self.text, Loader=self.loader)))
         except yaml.YAMLError as error:
             raise self._unreadable(error) from None
-        except (ValueError, OverflowError) as error:  # PyYAML's own escapes, such as "\Uffffffff"
-            raise GenHubError("GH101", f"{self.file} is not valid YAML: {error}") from None
+        except (ValueError, OverflowError):  # without libyaml, numbers that Python cannot hold
+            raise self._out_of_range() from None
 
     def _document(self, events: Iterator[Any]) -> tuple[Node, list[Problem]]:
         root = None
@@ -194,6 +195,15 @@ class _Reading:
         shown = self.lines[line].replace("\t", " ")
         shown = shown if len(shown) <= LONGEST_SHOWN else ""
         return Mark(self.file, line + 1, column + 1, max(1, width), shown)
+
+    def _out_of_range(self) -> GenHubError:
+        escape = _NO_CHARACTER.search(self.text)
+        before = _BREAK.split(self.text[: escape.start()] if escape else "")
+        return GenHubError(
+            "GH101",
+            "an escape stands for no character" if escape else "a number is too large for YAML",
+            mark=self._at(len(before) - 1, len(before[-1]), 10 if escape else 1),
+        )
 
     def _unreadable(self, error: yaml.YAMLError) -> GenHubError:
         problem = getattr(error, "problem", None) or str(error)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
+from pydantic.errors import PydanticInvalidForJsonSchema
 
 from genhub.config.names import SLOTS, Used
 from genhub.config.union import block_class, run_class, union_of
@@ -55,7 +56,22 @@ def _whole(registries: Registries) -> dict[str, Any]:
     schema["required"] = [name for name in schema["required"] if name != "task"]
     for field, kind in (("metrics", "metrics"), ("hooks", "hooks")):
         fields[field]["items"] = _names(registries, kind)
+    fields["sweep"]["properties"] = {
+        path: {"type": "array", "minItems": 1, "items": {"$ref": target}}
+        for path, target in _sweepable(schema)
+    }
     return schema
+
+
+def _sweepable(schema: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Give the paths that an editor offers under `sweep`; others, such as attention.0.rank, may be
+    written too."""
+    for name in ("seed", "attention", "parallel"):
+        yield name, f"#/properties/{name}"
+    for block in ("model", "input", "sampling"):
+        target = f"#/$defs/{block.capitalize()}/properties"
+        for name in schema["$defs"][block.capitalize()]["properties"]:
+            yield f"{block}.{name}", f"{target}/{name}"
 
 
 def _usable(registries: Registries, kind: str, slot: str) -> Iterator[Used]:
@@ -64,8 +80,8 @@ def _usable(registries: Registries, kind: str, slot: str) -> Iterator[Used]:
         try:
             cls, entry = registry.load(name), registry.find(name)
             if kind != "search_spaces":
-                block_class(kind, name, cls)
-        except GenHubError:
+                block_class(kind, name, cls).model_json_schema()
+        except (GenHubError, PydanticInvalidForJsonSchema):  # a field that JSON cannot describe
             continue
         yield Used(kind, name, cls, entry, (slot,))
 

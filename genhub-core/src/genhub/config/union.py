@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Annotated, Any, Literal, Union
 
-from pydantic import BaseModel, Field, PydanticUserError, create_model
+from pydantic import BaseModel, Field, create_model
 
 from genhub.api import PluginConfig, Where
 from genhub.config.model import Block, RunConfig
@@ -71,8 +71,8 @@ def block_class(
     try:
         derived = create_model(title, __base__=config, __doc__=summary, **fields)
         derived.model_rebuild()
-    except PydanticUserError as error:
-        cause = str(error).splitlines()[0]
+    except Exception as error:  # its own metaclass, annotations or validators may raise anything
+        cause = f"{type(error).__name__}: {error}".splitlines()[0]
         raise PluginBroken(
             "GH203",
             f"the {noun(kind)} '{name}' is broken: its Config has no meaning to pydantic: {cause}",

@@ -1,66 +1,23 @@
-"""Pictures that say how they were made: a JSON text inside the PNG file, written and read back."""
+"""What a run writes about a file of results, beside it and inside it; and reading it back."""
 
 from __future__ import annotations
 
 import json
+import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
-from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from struct import unpack
 from typing import Any
 
-from genhub.api import Artifact, GenHubError, Request, Sample
-from genhub.execution.folder import replace_file
+from genhub.api import Artifact, GenHubError, Sample
+from genhub.execution.containers import KEYWORD, MOST_TEXT, Oversized, find_text
 
-__all__ = ["NoSink", "PictureSink", "artifact_json", "read_embedded"]
+__all__ = ["SUFFIXES", "artifact_json", "encode", "file_name", "json_text", "read_embedded"]
 
-KEYWORD = b"genhub"
 FORMAT = 1
-MOST_TEXT = 1 << 20  # bytes of embedded text
-MOST_CHUNKS = 4096
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-
-
-class PictureSink:
-    """Writes the pictures of one request as PNG files.
-
-    `embed` gives what each file carries, or None; `folder` is the run folder.
-    """
-
-    def __init__(self, folder: Path, request: Request, embed: Mapping[int, Any] | None) -> None:
-        self._folder = folder
-        self._request = request
-        self._embed = embed
-        self._made: list[Artifact] = []
-
-    def write(self, chunk: Any, sample: int = 0) -> None:
-        """Take the picture (PIL) of the `sample`-th sample of the request."""
-        of = self._request.samples[sample]
-        payload = None if self._embed is None else self._embed[of.index]
-        path = f"artifacts/{file_name(of)}"
-        png = encode(chunk, payload)
-        info = {"width": chunk.width, "height": chunk.height}
-        # Listed before it is written: an interruption in between leaves no file without an entry.
-        self._made.append(Artifact(path, "image", of, sha256(png).hexdigest(), info=info))
-        replace_file(self._folder / path, png)
-
-    def close(self) -> Sequence[Artifact]:
-        """Give the artifacts in order of writing; every file is complete already."""
-        return tuple(a for a in self._made if (self._folder / a.path).exists())
-
-
-class NoSink:
-    """Takes what nobody will look at."""
-
-    def write(self, chunk: Any, sample: int = 0) -> None:
-        """Drop it."""
-
-    def close(self) -> Sequence[Artifact]:
-        """Give nothing."""
-        return ()
+SUFFIXES = (".png", ".wav", ".webp", ".mp4")  # of files that carry their config
 
 
 def artifact_json(artifact: Artifact) -> dict[str, Any]:
@@ -68,10 +25,15 @@ def artifact_json(artifact: Artifact) -> dict[str, Any]:
     return {**asdict(artifact), "seconds": round(artifact.seconds, 4)}
 
 
-def file_name(sample: Sample) -> str:
-    """Give a name that sorts by sample, so that the pictures of all variants stand together."""
+def file_name(sample: Sample, suffix: str = ".png") -> str:
+    """Give a name that sorts by sample, so that the files of all variants stand together."""
     variant = "" if sample.variant == "main" else f"-{sample.variant}"
-    return f"{sample.index:06d}{variant}.png"
+    return f"{sample.index:06d}{variant}{suffix}"
+
+
+def json_text(payload: Mapping[str, Any]) -> bytes:
+    """Write what a file carries."""
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def encode(image: Any, payload: Mapping[str, Any] | None) -> bytes:
@@ -80,57 +42,39 @@ def encode(image: Any, payload: Mapping[str, Any] | None) -> bytes:
 
     about = PngInfo()
     if payload is not None:
-        text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
-        about.add_itxt(KEYWORD.decode(), text, zip=True)
+        about.add_itxt(KEYWORD.decode(), json_text(payload).decode(), zip=True)
     buffer = BytesIO()
     image.save(buffer, "PNG", pnginfo=about)
     return buffer.getvalue()
 
 
 def read_embedded(path: Path) -> dict[str, Any]:
-    """Read what `encode` put into a PNG file, without decoding the picture.
+    """Read what a PNG, WAV, WebP or MP4 file of a run carries, without decoding its media.
 
-    Raises GH608 for a file that is no PNG, carries nothing of GenHub, or is damaged.
+    Raises GH608 for a file of another kind, one that carries nothing of GenHub, or is damaged.
     """
     try:
         with path.open("rb") as file:
-            if file.read(8) != _SIGNATURE:
-                raise _bad(path, "it is no PNG file")
-            for kind, body in _chunks(file):
-                if kind == b"iTXt" and body.startswith(KEYWORD + b"\0"):
-                    return _payload(path, body[len(KEYWORD) + 1 :])
+            text = find_text(file)
     except OSError as error:
         raise _bad(path, f"it cannot be read: {error.strerror}") from error
-    raise _bad(path, "it carries no config: it was not made by GenHub, or stripped of its texts")
+    except LookupError as error:
+        raise _bad(path, "it is no PNG, WAV, WebP or MP4 file") from error
+    except Oversized as error:
+        raise _bad(path, f"its config is larger than {MOST_TEXT} bytes") from error
+    except (ValueError, zlib.error, struct.error) as error:
+        raise _bad(path, "its config is damaged") from error
+    if text is None:
+        raise _bad(
+            path, "it carries no config: it was not made by GenHub, or stripped of its texts"
+        )
+    return _payload(path, text)
 
 
-def _chunks(file: Any) -> Iterator[tuple[bytes, bytes]]:
-    """Give the text chunks of a PNG file up to a sensible number and size."""
-    for _ in range(MOST_CHUNKS):
-        head = file.read(8)
-        if len(head) < 8:
-            return
-        length, kind = unpack(">I4s", head)
-        if kind == b"IEND":
-            return
-        if kind == b"iTXt" and length <= MOST_TEXT:
-            yield kind, file.read(length)
-            file.seek(4, 1)
-        else:
-            file.seek(length + 4, 1)
-
-
-def _payload(path: Path, body: bytes) -> dict[str, Any]:
+def _payload(path: Path, text: bytes) -> dict[str, Any]:
     try:
-        compressed = body[0] == 1
-        _, _, text = body[2:].split(b"\0", 2)  # language and translated keyword are empty
-        if compressed:
-            unpacker = zlib.decompressobj()
-            text = unpacker.decompress(text, MOST_TEXT)
-            if unpacker.unconsumed_tail:
-                raise _bad(path, f"its config is larger than {MOST_TEXT} bytes")
         payload = json.loads(text)
-    except (IndexError, ValueError, zlib.error, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise _bad(path, "its config is damaged") from error
     if not isinstance(payload, dict) or payload.get("genhub") != FORMAT:
         raise _bad(path, "its config is not of this version of GenHub")

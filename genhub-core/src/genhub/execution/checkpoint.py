@@ -23,16 +23,33 @@ class FileCheckpoint:
     One file holds both, so that they always belong to the same step.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, writes: bool = True) -> None:
         self.path = folder / "checkpoint.safetensors"
+        self._metrics = folder / "metrics.jsonl"
+        self._writes = writes  # of several ranks, the first one does
 
     def save(self, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
         """Write tensors and state of `step`; `state` must be plain JSON."""
+        if not self._writes:
+            return
+
         from safetensors.torch import save
 
-        header = {"genhub": json.dumps({"step": step, "state": dict(state)})}
+        logged = self._metrics.stat().st_size if self._metrics.exists() else 0
+        about = {"step": step, "state": dict(state), "logged": logged}
+        header = {"genhub": json.dumps(about)}
         whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         replace_file(self.path, save(whole, header))
+
+    def logged(self) -> int:
+        """Give the bytes that metrics.jsonl had when this was saved; 0 without a checkpoint."""
+        try:
+            with self.path.open("rb") as file:
+                size = int.from_bytes(file.read(8), "little")
+                header = json.loads(file.read(size))
+            return int(json.loads(header["__metadata__"]["genhub"])["logged"])
+        except (OSError, KeyError, ValueError, TypeError, OverflowError, MemoryError):
+            return 0  # of one that is damaged, `load` tells
 
     def load(self) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
         """Give the last `(step, tensors, state)`, or None; raises GH608 for a damaged file."""

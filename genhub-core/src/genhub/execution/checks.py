@@ -23,13 +23,24 @@ def check(loaded: Loaded, pipeline: Any, registries: Registries) -> None:
     if pipeline is None:
         for name in ("main", *loaded.config.compare):
             locate(loaded.variant(name).config.model, registries)
-    elif loaded.config.model.dtype != "auto":
-        raise GenHubError(
-            "GH305",
-            "model.dtype is set, but the pipeline is given in Python, with its own dtype",
-            hint="remove model.dtype",
-            mark=loaded.mark(("model", "dtype")),
-        )
+    else:
+        _check_given(loaded)
+
+
+def _check_given(loaded: Loaded) -> None:
+    """Raise GH305 for a field that means nothing to a pipeline that is given in Python."""
+    settled = [("model", name) for name in ("source", "revision", "pipeline", "variant", "dtype")]
+    for name in ("main", *loaded.config.compare):
+        variant = loaded.variant(name)
+        for block, field in (*settled, ("launch", "devices")):
+            held = getattr(variant.config, block)
+            if getattr(held, field) != type(held).model_fields[field].default:
+                raise GenHubError(
+                    "GH305",
+                    f"{block}.{field} is set, and has no effect on a pipeline given in Python",
+                    hint=f"remove {block}.{field}, or give no pipeline",
+                    mark=variant.mark((block, field)),
+                )
 
 
 def _check_metrics(loaded: Loaded, registries: Registries) -> None:

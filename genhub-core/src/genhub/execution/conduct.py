@@ -7,7 +7,6 @@ import shlex
 import sys
 from contextlib import suppress
 from dataclasses import asdict
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,51 +18,50 @@ from genhub.execution.log import write_traceback
 from genhub.execution.machine import about_machine, about_repository
 from genhub.execution.phases import peak_memory
 from genhub.execution.process import ProcessRun
-from genhub.execution.target import RESOLVED, Target
+from genhub.execution.result import REPORT
+from genhub.execution.target import Target
 
-__all__ = ["REPORT", "conclude", "work"]
+__all__ = ["conclude", "work"]
 
 log = logging.getLogger("genhub")
 
-REPORT = "report.html"
 STATUS = {"GH603": "interrupted"}  # of a run that an error ended; failed for all others
 
 
-def work(
-    under_way: ProcessRun, files: RunFolder, target: Target, resolved: str
-) -> GenHubError | None:
+def work(under_way: ProcessRun, files: RunFolder, target: Target) -> GenHubError | None:
     """Write down what is known beforehand and run the task; gives what ended it."""
     loaded = target.loaded
-    log.info("run %s begins", files.path.name)
     try:
-        files.write("config.yaml", loaded.text)
-        files.write(RESOLVED, resolved)
-        files.note(**_beforehand(under_way, target, resolved))
+        if under_way.comm.rank == 0:
+            log.info("run %s begins", files.path.name)
+            files.note(**_beforehand(under_way, target))
         task = task_of(loaded)
         task.cls(loaded.config.task).run(under_way)
+        if loaded.config.time:
+            under_way.time_variants()
+        under_way.meet()
         with under_way.phases.measure("metrics"):
             for figures in under_way.hooks.call("genhub_metrics", run=under_way):
                 under_way.log_for("main", figures)
     except (Exception, KeyboardInterrupt, SystemExit) as error:
         with suppress(OSError):  # the disk may be what is full
-            write_traceback(files.path, error, under_way.redact)
+            write_traceback(files.logs, error, under_way.redact)
         return explain(error, during=under_way.phases.current, drivers=under_way.drivers)
     return None
 
 
-def _beforehand(under_way: ProcessRun, target: Target, resolved: str) -> dict[str, Any]:
+def _beforehand(under_way: ProcessRun, target: Target) -> dict[str, Any]:
     loaded = target.loaded
     home = loaded.path.resolve().parent if loaded.path is not None else Path.cwd()
     facts: dict[str, Any] = {
         "task": loaded.config.task.type,
         "command": shlex.join(sys.argv),
-        "config_sha256": sha256(resolved.encode()).hexdigest(),
         "seed": loaded.config.seed,
         "machine": about_machine(),
         "repository": about_repository(home),
         "hooks": under_way.hooks.names(),
     }
-    if target.repeats is not None:
+    if target.repeats not in (None, under_way.folder.name):
         facts["repeats"] = target.repeats
     if under_way.is_given:
         facts["pipeline_given"] = True
@@ -88,7 +86,7 @@ def conclude(
         if error is None:
             error = explain(late, during="the report", drivers=under_way.drivers)
             with suppress(OSError, GenHubError):
-                write_traceback(files.path, late, under_way.redact)
+                write_traceback(files.logs, late, under_way.redact)
                 _note_end(under_way, files, error)
     return error
 

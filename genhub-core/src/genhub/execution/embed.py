@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from genhub.api import Sample
 from genhub.config import to_map
 
-__all__ = ["embedded"]
+__all__ = ["embedded", "payloads_of"]
+
+
+def payloads_of(config: Any, samples: Sequence[Sample], given: bool) -> dict[int, dict[str, Any]]:
+    """Give `embedded` of every sample, by its index."""
+    return {sample.index: embedded(config, sample, given) for sample in samples}
 
 
 def embedded(config: Any, sample: Sample, given: bool) -> dict[str, Any]:

@@ -6,9 +6,12 @@ run that is killed leaves a manifest that can be read.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import secrets
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -18,6 +21,7 @@ from typing import Any
 
 from genhub.errors import GenHubError
 from genhub.execution.faults import is_disk_full, refused
+from genhub.execution.lock import FolderLock, this_process
 
 __all__ = ["MANIFEST", "RunFolder", "read_manifest", "replace_file"]
 
@@ -37,43 +41,96 @@ class RunFolder:
 
     def __init__(self, path: Path, manifest: dict[str, Any], redact: Redact = str) -> None:
         self.path = path
+        self.logs = path  # folder of log.txt
         self.manifest = manifest
+        self.kept = manifest.get("artifacts")  # of the run that is gone on with; None: it is new
         self._redact = redact
+        self._lock: FolderLock | None = None
 
     @classmethod
-    def create(cls, parent: Path, name: str, digest: str, redact: Redact = str) -> RunFolder:
-        """Make a new folder `name-YYYYmmdd-HHMMSS-hash6` below `parent`.
+    def create(
+        cls,
+        parent: Path,
+        name: str,
+        digest: str,
+        redact: Redact = str,
+        files: Mapping[str, str] | None = None,
+    ) -> RunFolder:
+        """Make a new folder `name-YYYYmmdd-HHMMSS-hash6` below `parent` that holds `files`.
 
+        It appears under its name with all of that and a manifest in it, or not at all.
         Raises GH601 where that is refused and GH602 where no space is left.
         """
         now = datetime.now(UTC)
         stem = f"{_plain(name)}-{now.astimezone():%Y%m%d-%H%M%S}-{digest[:6]}"
+        making = parent / f".{stem}-{secrets.token_hex(4)}.part"
+        folder = cls(making, {"genhub": SCHEMA, "name": name, "config_sha256": digest}, redact)
         try:
-            path = _fresh(parent, stem)
-            (path / "artifacts").mkdir()
+            (making / "artifacts").mkdir(parents=True)
+            for file, text in (files or {}).items():
+                replace_file(making / file, text.encode())
+            folder._begin(now)
+            folder._appear(parent, stem)
         except OSError as error:
+            folder.close()
             raise refused(parent / stem, error) from error
-        folder = cls(path, {"genhub": SCHEMA, "name": name, "run": path.name}, redact)
-        folder._begin(now)
-        _point_latest(parent, path)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+        _point_latest(parent, folder.path)
         return folder
 
     @classmethod
     def reopen(cls, path: Path, redact: Redact = str) -> RunFolder:
-        """Go on in a folder that an unfinished run left."""
-        folder = cls(path, read_manifest(path), redact)
-        for stale in ("ended", "error"):
+        """Go on in a folder that an unfinished run left.
+
+        Raises GH610 while another process works in it.
+        """
+        lock = FolderLock(path, read_manifest(path).get("process"))
+        folder = cls(path, read_manifest(path), redact)  # anew: its holder may just have ended
+        folder._lock = lock
+        for stale in ("ended", "error", "report", "sections"):
             folder.manifest.pop(stale, None)
-        folder._begin(datetime.now(UTC))
+        try:
+            for half in (*path.glob(".*.part"), *path.glob("artifacts/.*.part")):
+                half.unlink(missing_ok=True)
+            folder._begin(datetime.now(UTC))
+        except OSError as error:
+            folder.close()
+            raise refused(path, error) from error
         return folder
 
+    def _appear(self, parent: Path, stem: str) -> None:
+        """Take the first name that is free; several runs may begin in one second."""
+        for attempt in range(1, 1000):
+            path = parent / (stem if attempt == 1 else f"{stem}-{attempt}")
+            self.note(run=path.name)
+            try:
+                self.path = self.path.rename(path)
+            except OSError as error:
+                if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                    raise
+            else:
+                self.logs = self.path
+                return
+        raise FileExistsError(f"{parent / stem} exists a thousand times")
+
+    def close(self) -> None:
+        """Let other processes work here."""
+        if self._lock is not None:
+            self._lock.release()
+
+    def seen_by(self, rank: int) -> RunFolder:
+        """Give the same folder for a rank other than 0: it writes its own log and nothing else."""
+        seen = _Seen(self.path, dict(self.manifest), self._redact)
+        seen.logs = self.path / "logs" / f"rank{rank}"
+        seen.logs.mkdir(parents=True, exist_ok=True)
+        return seen
+
     def _begin(self, now: datetime) -> None:
-        try:
-            # Space that is given back when the disk is full, so that the manifest can say so.
-            (self.path / _RESERVE).write_bytes(b"\0" * _RESERVED_BYTES)
-            self.note(status="running", started=_stamp(now), problems=[])
-        except OSError as error:
-            raise refused(self.path, error) from error
+        self._lock = self._lock or FolderLock(self.path)
+        # Space that is given back when the disk is full, so that the manifest can say so.
+        (self.path / _RESERVE).write_bytes(b"\0" * _RESERVED_BYTES)
+        self.note(status="running", started=_stamp(now), process=this_process(), problems=[])
 
     def note(self, **changes: Any) -> None:
         """Change entries of the manifest, in memory and on disk."""
@@ -93,10 +150,6 @@ class RunFolder:
             self.note(**changes)
         self._give_reserve_back()
 
-    def write(self, name: str, text: str) -> None:
-        """Write a small text file as a whole."""
-        replace_file(self.path / name, text.encode())
-
     def append(self, name: str, line: str) -> None:
         """Add one line to a file."""
         with (self.path / name).open("a", encoding="utf-8") as file:
@@ -105,6 +158,16 @@ class RunFolder:
     def _give_reserve_back(self) -> None:
         with suppress(OSError):
             (self.path / _RESERVE).unlink(missing_ok=True)
+
+
+class _Seen(RunFolder):
+    """A folder whose files another rank writes; notes stay in memory."""
+
+    def note(self, **changes: Any) -> None:
+        self.manifest.update(changes)
+
+    def append(self, name: str, line: str) -> None:
+        """Leave it to rank 0."""
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -150,18 +213,6 @@ def _each_text(value: Any, change: Redact) -> Any:
     if isinstance(value, list | tuple):
         return [_each_text(held, change) for held in value]
     return value
-
-
-def _fresh(parent: Path, stem: str) -> Path:
-    parent.mkdir(parents=True, exist_ok=True)
-    for attempt in range(1, 1000):  # several runs may begin in one second
-        path = parent / (stem if attempt == 1 else f"{stem}-{attempt}")
-        try:
-            path.mkdir()
-        except FileExistsError:
-            continue
-        return path
-    raise FileExistsError(f"{parent / stem} exists a thousand times")
 
 
 def _point_latest(parent: Path, path: Path) -> None:

@@ -10,10 +10,10 @@ from typing import Any
 
 from genhub.api import Request, Sink
 from genhub.config import Loaded
-from genhub.execution.artifacts import NoSink
 from genhub.execution.load import LoadedModel
 from genhub.execution.phases import Phases
 from genhub.execution.requests import Caller
+from genhub.execution.sinks import NoSink, made_of
 from genhub.execution.watch import (
     NonFinite,
     Watch,
@@ -22,7 +22,7 @@ from genhub.execution.watch import (
     rewinder,
 )
 
-__all__ = ["Active", "make", "warm_up"]
+__all__ = ["Active", "call", "make", "warm_up"]
 
 log = logging.getLogger("genhub")
 
@@ -47,20 +47,25 @@ class Active:
         return self.caller
 
 
-def warm_up(active: Active, request: Request, phases: Phases) -> None:
-    """Let first calls cost what they cost before times of variants are compared."""
+def warm_up(active: Active, request: Request, phases: Phases) -> bool:
+    """Let first calls cost what they cost before times of variants are compared.
+
+    Gives False where nothing can be said of two steps: a parallel scheduler is there, or the
+    pipeline counts no steps.
+    """
     if active.attached.installed is not None or "num_inference_steps" not in request.call:
-        return
+        return False
     rewind = rewinder(request)
     with phases.measure("warm-up"):
         active.model.pipeline(**{**request.call, "num_inference_steps": 2})
     rewind()
+    return True
 
 
 def make(
     active: Active, request: Request, sink: Sink, phases: Phases, told: Callable[[Any], None]
 ) -> Sequence[Any]:
-    """Make one batch and give the pictures that are still to be written to `sink`.
+    """Make one batch and give the media that are still to be written to `sink`.
 
     `told` is called with a StepEnd after every step. Raises GH604 where latents are not finite,
     unless `output.allow_nan`.
@@ -71,7 +76,7 @@ def make(
     phases.current = "steps"
     try:
         with active.attached.listening(watch):
-            made = _call(active, request, sink)
+            made = call(active, request, sink)
     except NonFinite as stray:
         _explain_stray(stray, active, request, rewind)
     if watch.strays is not None:
@@ -81,7 +86,8 @@ def make(
     return made
 
 
-def _call(active: Active, request: Request, sink: Sink) -> Sequence[Any]:
+def call(active: Active, request: Request, sink: Sink) -> Sequence[Any]:
+    """Generate, unwatched, and give the pictures that are still to be written to `sink`."""
     installed = active.attached.installed
     if installed is not None and installed.generate is not None:
         installed.generate(request, sink)
@@ -89,7 +95,7 @@ def _call(active: Active, request: Request, sink: Sink) -> Sequence[Any]:
     result = active.model.pipeline(**request.call)
     if any(getattr(result, "nsfw_content_detected", None) or ()):
         log.warning("the model's safety checker has blackened pictures")
-    return list(result.images)
+    return made_of(result, active.attached.context.facts.modality)
 
 
 def _explain_stray(
@@ -97,7 +103,8 @@ def _explain_stray(
 ) -> None:
     def again() -> None:
         rewind()
-        _call(active, request, NoSink())
+        call(active, request, NoSink())
 
-    path = first_non_finite(active.attached.context.denoisers, again)
+    alone = active.attached.context.comm.world == 1  # other ranks would not compute along
+    path = first_non_finite(active.attached.context.denoisers, again) if alone else ""
     raise non_finite_error(stray, request, active.attached, path) from None

@@ -19,7 +19,7 @@ def inner_run(run: ProcessRun, name: str, set: Mapping[str, Any]) -> ProcessRun:
     path = run.folder / name
     (path / "artifacts").mkdir(parents=True)
     files = RunFolder(path, {}, run.redact)
-    inner = ProcessRun(run.loaded.overridden(set), files, run.hooks, run.registries)
-    inner.comm, inner.phases, inner.models = run.comm, run.phases, run.models
-    inner.tells = False
+    loaded = run.loaded.overridden(set)
+    inner = ProcessRun(loaded, files, run.hooks, run.registries, run.models, run.comm)
+    inner.phases, inner.tells = run.phases, False
     return inner

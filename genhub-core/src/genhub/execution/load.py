@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ class LoadedModel:
     source: Source
     device: Any
     dtype: str = ""
+    known: dict[Any, Any] = field(default_factory=dict)  # its Facts, by what was asked
 
 
 def require_libraries() -> None:
@@ -105,28 +106,23 @@ def locate(model: Any, registries: Registries) -> Source:
 
 def _refuse_idle(model: Any, kind: str, *fields: str) -> None:
     """Raise GH305 where a field is set that means nothing for this kind of source."""
-    for field in fields:
-        if getattr(model, field) != type(model).model_fields[field].default:
+    for name in fields:
+        if getattr(model, name) != type(model).model_fields[name].default:
             raise GenHubError(
                 "GH305",
-                f"model.{field} means nothing for {kind}, and model.source is '{model.source}'",
+                f"model.{name} means nothing for {kind}, and model.source is '{model.source}'",
                 hint="remove it",
             )
 
 
-def choose_device(devices: str) -> Any:
-    """Give the torch device that `launch.devices` asks for; raises GH504 where it is absent."""
+def choose_device(devices: str, local: int = 0) -> Any:
+    """Give the torch device of the `local`-th rank of this machine, from `launch.devices`.
+
+    Raises GH504 where it is absent, GH406 where there are fewer GPUs than ranks.
+    """
     import torch
 
-    if "," in devices:
-        raise GenHubError(
-            "GH406",
-            f"launch.devices is '{devices}', and this version runs on one device",
-            hint="name one",
-        )
-    if devices == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if devices == "cpu":
+    if devices == "cpu" or (devices == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if not torch.cuda.is_available():
         raise GenHubError(
@@ -134,14 +130,24 @@ def choose_device(devices: str) -> Any:
             f"launch.devices is '{devices}', but torch {torch.__version__} sees no CUDA device",
             hint="write launch: {devices: cpu}, or install torch for your driver",
         )
-    index, present = int(devices.partition(":")[2].split(",")[0] or 0), torch.cuda.device_count()
-    if index >= present:
+    present = torch.cuda.device_count()
+    named = devices.partition(":")[2]
+    indices = [int(index) for index in named.split(",")] if named else list(range(present))
+    if local >= len(indices):
+        raise GenHubError(
+            "GH406",
+            f"rank {local} of this machine has no GPU: launch.devices is '{devices}', which is "
+            f"{len(indices)} of them",
+            hint="write launch: {devices: cpu}, or launch: {simulate: true} for ranks that share "
+            "one device",
+        )
+    if indices[local] >= present:
         raise GenHubError(
             "GH504",
             f"launch.devices is '{devices}', but torch sees {present} CUDA devices",
             hint="they are numbered from 0",
         )
-    return torch.device("cuda", index)
+    return torch.device("cuda", indices[local])
 
 
 def load(model: Any, source: Source, device: Any) -> LoadedModel:

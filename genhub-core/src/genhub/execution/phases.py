@@ -11,7 +11,7 @@ from typing import Any
 
 __all__ = ["Phases", "StepTimes", "peak_memory"]
 
-PHASES = ("load", "attach", "warm-up", "steps", "decode", "save", "metrics")
+PHASES = ("load", "attach", "warm-up", "steps", "decode", "save", "metrics", "timing")
 
 
 class Phases:

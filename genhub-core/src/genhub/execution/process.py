@@ -1,4 +1,4 @@
-"""A run in one process: what a task is handed to load, attach, generate and take notes with."""
+"""A run as one rank sees it: what a task loads, attaches, generates and takes notes with."""
 
 from __future__ import annotations
 
@@ -12,24 +12,29 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genhub.api import Artifact, Checkpoint, GenHubError, Request, Sink, Step
+from genhub.api import Artifact, Checkpoint, Request, Sink, Step
 from genhub.comm import SoloComm
 from genhub.config import Loaded, redact
-from genhub.execution.artifacts import PictureSink
+from genhub.execution.attaching import install_plan, parallel_json, plan_for, writes
 from genhub.execution.checkpoint import FileCheckpoint
-from genhub.execution.embed import embedded
+from genhub.execution.earlier import METRICS, take_up
+from genhub.execution.embed import payloads_of
 from genhub.execution.folder import RunFolder
 from genhub.execution.generation import Active, make, warm_up
+from genhub.execution.kept import Kept, KeptSink
 from genhub.execution.load import LoadedModel, choose_device
 from genhub.execution.log import without_noise
 from genhub.execution.machine import about_model, about_plugins
-from genhub.execution.models import Models, facts_at
-from genhub.execution.phases import Phases, StepTimes
+from genhub.execution.models import Models, Replicas
+from genhub.execution.phases import Phases, StepTimes, peak_memory
 from genhub.execution.requests import samples_of, warn_of_cut_prompts
+from genhub.execution.result import artifact_of
+from genhub.execution.sinks import NoSink, open_sink
 from genhub.execution.summary import Summary
+from genhub.execution.timing import Turn, WarmUp, take_turns, time_batch
 from genhub.hooks import Hooks
+from genhub.launch.alone import alone
 from genhub.metrics.measure import figures_of
-from genhub.plan import install, make_plan
 from genhub.registry import Registries
 
 if TYPE_CHECKING:
@@ -43,7 +48,7 @@ log = logging.getLogger("genhub")
 
 
 class ProcessRun:
-    """Implements `genhub.api.Run` for one process.
+    """Implements `genhub.api.Run` for one rank.
 
     Beside the contract, hooks may read `summary`, `phases` and `manifest`.
     """
@@ -54,10 +59,11 @@ class ProcessRun:
         files: RunFolder,
         hooks: Hooks,
         registries: Registries,
-        pipeline: Any = None,
+        models: Models | Replicas,
+        comm: Any = None,
     ) -> None:
         self.config: Any = loaded.config
-        self.comm: Any = SoloComm("cpu")
+        self.comm: Any = comm or SoloComm("cpu")
         self.folder: Path = files.path
         self.summary = Summary()
         self.phases = Phases()
@@ -65,12 +71,17 @@ class ProcessRun:
         self.registries = registries
         self.loaded = loaded
         self._files = files
-        self.models = Models(registries, pipeline)
+        self.models = models
+        self._kept = Kept(files.path, files.kept)
         self._active: Active | None = None
         self._steps_done = self._steps_total = 0
         self._noted = 0.0
         self.tells = True  # hooks of steps and artifacts
         self._last_progress = time.perf_counter()
+        if self.comm.rank == 0:
+            take_up(files, self.summary, self.phases)
+            for text in (*registries.take_remarks(), *hooks.problems):
+                self.problem(text)
 
     @property
     def manifest(self) -> Mapping[str, Any]:
@@ -126,8 +137,35 @@ class ProcessRun:
                 attached = stack.enter_context(self._attach(loaded, model))
             self._active = Active(name, loaded, model, attached)
             stack.callback(self._leave)
-            self.note(sites=[asdict(site) for site in attached.plan.facts.sites])
+            about: dict[str, Any] = {"sites": [asdict(site) for site in attached.plan.facts.sites]}
+            if attached.plan.parallel is not None and "parallel" not in self.manifest:
+                about["parallel"] = parallel_json(attached.plan.parallel)
+            self.note(**about)
             yield attached
+
+    def time_variants(self) -> None:
+        """Time what is compared in turns, and note what was found."""
+        names = ("main", *self.config.compare)
+        configs = {name: self.loaded.variant(name).config for name in names}
+        with self.phases.measure("timing"):
+            self.summary.timing = take_turns(configs, self._turn, self.progress)
+        self.note()
+
+    def _turn(self, variant: str, warm: WarmUp) -> Turn:
+        """Attach a variant once more, of which nobody is told, and time one batch."""
+        loaded = self.loaded.variant(variant)
+        together = loaded.config.parallel is not None
+
+        def taken() -> Turn:
+            with ExitStack() as stack:
+                stack.enter_context(without_noise())
+                model, _ = stack.enter_context(self.models.lent(loaded.config))
+                plan = plan_for(loaded, model, self.comm.world)
+                attached = stack.enter_context(self._install(loaded, model, plan))
+                return time_batch(Active(variant, loaded, model, attached), warm)
+
+        turn: Turn = taken() if together else alone(self.comm, taken)
+        return turn
 
     def requests(self, variant: str | None = None) -> Iterator[Request]:
         """Give the batches of the variant whose pipeline is entered, seeded per sample."""
@@ -149,7 +187,27 @@ class ProcessRun:
         Raises GH604 where latents are not finite, unless `output.allow_nan`.
         """
         active = self._entered()
-        sink = self.sink(request, active.attached.context.facts.modality)
+        if self.comm.world == 1:
+            return self._make(active, request)
+        if active.attached.plan.scheduler is None:  # for one rank: exactly what a run of one makes
+            listed = alone(self.comm, lambda: self._listed(active, request))
+            return tuple(map(artifact_of, listed))
+        by_rank = self.comm.gather_objects(self._listed(active, request))
+        made = [[artifact_of(entry) for entry in listed] for listed in by_rank]
+        self._keep([a for rank in made[1:] for a in rank], 0.0)  # rank 0 keeps what others wrote
+        return tuple(a for rank in made for a in rank)
+
+    def _make(self, active: Active, request: Request) -> tuple[Artifact, ...]:
+        payloads = payloads_of(active.loaded.config, request.samples, self.is_given)
+        kept = self._kept.of(request, payloads)
+        whole = len(kept) == len(request.samples)
+        if self._kept.any and active.attached.context.comm.agree(whole):
+            self._steps_done += active.loaded.config.sampling.steps
+            return self._keep(tuple(kept.values()) if self.comm.rank == 0 else (), 0.0)
+        sink: Sink = NoSink()
+        if writes(active.attached.installed, self.comm):
+            sink = self.sink(request, active.attached.context.facts.modality)
+        sink = KeptSink(sink, request, payloads, kept, tells=self.comm.rank == 0)
         if self.config.compare and active.name not in self.summary.steps:
             warm_up(active, request, self.phases)
         times = self.summary.steps.setdefault(active.name, StepTimes())
@@ -164,34 +222,35 @@ class ProcessRun:
                 artifacts = self._keep(sink.close(), seconds)
         return artifacts
 
+    def _listed(self, active: Active, request: Request) -> list[dict[str, Any]]:
+        return [asdict(artifact) for artifact in self._make(active, request)]
+
     def sink(self, request: Request, kind: str) -> Sink:
-        """Open a sink for the media of one request; raises GH305 for what is no picture."""
-        if kind != "image":
-            raise GenHubError(
-                "GH305",
-                f"this version writes pictures, and the model makes {kind}",
-                hint="where the model makes pictures after all, say model: {modality: image}",
-            )
-        embed = None
-        if self.config.output.embed_config:
-            active = self._entered()
-            embed = {
-                s.index: embedded(active.loaded.config, s, self.is_given) for s in request.samples
-            }
-        return PictureSink(self.folder, request, embed)
+        """Open a sink for the media of one request; raises GH305 and GH505 as `open_sink` does."""
+        active = self._entered()
+        config, pipeline, embed = active.loaded.config, active.model.pipeline, None
+        if config.output.embed_config:
+            embed = payloads_of(config, request.samples, self.is_given)
+        return open_sink(kind, self.folder, request, embed, config.output, pipeline)
 
     def measure(
         self, artifacts: Sequence[Artifact], baseline: Sequence[Artifact] = ()
     ) -> dict[str, float]:
         """Compute the config's `metrics` for artifacts of the variant attached, and log them."""
+        figures: dict[str, float] = alone(self.comm, lambda: self._figures(artifacts, baseline))
+        if figures:
+            self.log(**figures)
+        return figures
+
+    def _figures(
+        self, artifacts: Sequence[Artifact], baseline: Sequence[Artifact]
+    ) -> dict[str, float]:
         figures: dict[str, float] = {}
         config = self.config if self._active is None else self._active.loaded.config
         with self.phases.measure("metrics"):
             for name in config.metrics:
                 registry = self.registries.get("metrics")
                 figures |= figures_of(registry, name, self, artifacts, baseline)
-        if figures:
-            self.log(**figures)
         return figures
 
     def log(self, **metrics: float) -> None:
@@ -202,7 +261,7 @@ class ProcessRun:
     def log_for(self, variant: str, metrics: Mapping[str, float]) -> None:
         """Append figures of a variant, whichever is attached."""
         line = {key: _finite(value) for key, value in metrics.items()}
-        self._files.append("metrics.jsonl", json.dumps({"variant": variant, **line}))
+        self._files.append(METRICS, json.dumps({"variant": variant, **line}))
         self.summary.metrics.setdefault(variant, {}).update(line)
 
     def progress(self, done: int, total: int, note: str = "") -> None:
@@ -215,7 +274,7 @@ class ProcessRun:
 
     def checkpoint(self) -> Checkpoint:
         """Give the run's training state on disk."""
-        return FileCheckpoint(self.folder)
+        return FileCheckpoint(self.folder, writes=self.comm.rank == 0)
 
     def accelerator(self, **kwargs: Any) -> Accelerator:
         """Give an `accelerate.Accelerator` on the device that `launch.devices` asks for."""
@@ -229,9 +288,23 @@ class ProcessRun:
         self._files.note(**self.state(), **changes)
         self._noted = time.monotonic()
 
+    def meet(self) -> None:
+        """Wait for all ranks where the work ends, and note what each of them did."""
+        if self.comm.world == 1:
+            return
+        mine = {
+            "device": str(self.comm.device),
+            "sent": dict(self.comm.sent),
+            "peak_memory_bytes": peak_memory(),
+            "steps": {name: times.to_json() for name, times in self.summary.steps.items()},
+        }
+        by_rank = self.comm.gather_objects(mine)
+        simulated = bool(self.config.launch.simulate)
+        self.note(ranks={"world": self.comm.world, "simulated": simulated, "each": by_rank})
+
     def state(self) -> dict[str, Any]:
         """Give what the manifest says of the work so far."""
-        return {"phases": self.phases.to_json(), **self.summary.to_json()}
+        return {"phases": self.phases.to_json(), **self.summary.to_json(self._kept.unseen())}
 
     def _entered(self) -> Active:
         if self._active is None:
@@ -239,7 +312,8 @@ class ProcessRun:
         return self._active
 
     def _attach(self, loaded: Loaded, model: LoadedModel) -> Any:
-        plan = self._plan(loaded, model)
+        plan = plan_for(loaded, model, self.comm.world)
+        self.comm.same(plan=plan.digest)
         self.hooks.call("genhub_plan", plan=plan)
         attached = self._install(loaded, model, plan)
         try:
@@ -249,19 +323,8 @@ class ProcessRun:
             raise
         return attached
 
-    def _plan(self, loaded: Loaded, model: LoadedModel) -> Any:
-        return make_plan(loaded, facts_at(loaded.config, model), model.pipeline)
-
     def _install(self, loaded: Loaded, model: LoadedModel, plan: Any) -> Any:
-        return install(
-            plan,
-            model.pipeline,
-            comm=self.comm,
-            seed=loaded.config.seed,
-            kernels=loaded.config.kernels,
-            registries=self.registries,
-            offline=loaded.config.model.offline,
-        )
+        return install_plan(loaded, model, plan, self.comm, self.registries)
 
     def _try_others(self, name: str, model: LoadedModel) -> None:
         """Attach the variants still to come for a moment: what cannot work ends the run now."""
@@ -269,10 +332,12 @@ class ProcessRun:
         for other in ("main", *self.config.compare):
             loaded = self.loaded.variant(other)
             if other != name and loaded.config.model == mine:
-                self._install(loaded, model, self._plan(loaded, model)).detach()
+                plan = plan_for(loaded, model, self.comm.world)
+                self._install(loaded, model, plan).detach()
 
     def _note_model(self, model: LoadedModel) -> None:
-        self.comm = SoloComm(model.device)
+        if self.comm.world == 1:
+            self.comm = SoloComm(model.device)
         self.note(
             model={**about_model(model.source, model.pipeline), "dtype": model.dtype},
             device=str(model.device),
@@ -309,7 +374,8 @@ class ProcessRun:
         self.summary.artifacts += kept
         if time.monotonic() > self._noted + NOTE_EVERY:  # the manifest grows with every artifact
             self.note()
-        for artifact in kept if self.tells else ():
+        news = (a for a in kept if a.path not in self._kept.told)
+        for artifact in news if self.tells else ():
             self.hooks.call("genhub_artifact", artifact=artifact, run=self)
         return kept
 

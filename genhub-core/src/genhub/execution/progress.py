@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genhub.api import hookimpl
+from genhub.execution.speedup import timing_rows
 from genhub.search.results import front_lines
+from genhub.streams import printable
 
 if TYPE_CHECKING:
     from genhub.api import Step
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "figures_table"]
+
+MOST_COLUMNS = 5  # of variants, in a table for a terminal
 
 
 class Progress:
@@ -44,14 +48,17 @@ class Progress:
 
     def _tell(self, run: Any, error: BaseException | None) -> None:
         for problem in run.summary.problems:
-            sys.stderr.write(f"warning: {problem}\n")
+            sys.stderr.write(printable(f"warning: {problem}\n"))
         sys.stderr.flush()
-        table = figures_table(run.manifest.get("variants", {}), run.summary.metrics)
+        manifest = run.manifest
+        table = figures_table(
+            manifest.get("variants", {}), run.summary.metrics, manifest.get("timing")
+        )
         lines = [*table, ""] if table else []
         if "search" in run.manifest:
             lines += [*front_lines(run.manifest["search"]), ""]
-        sys.stdout.write("\n".join([*lines, _where(run.folder, len(run.summary.artifacts), error)]))
-        sys.stdout.write("\n")
+        lines.append(_where(run.folder, len(run.summary.artifacts), error))
+        sys.stdout.write(printable("\n".join(lines) + "\n"))
         sys.stdout.flush()
 
 
@@ -101,29 +108,37 @@ class _Lines:
 
 
 def figures_table(
-    variants: Mapping[str, Any], metrics: Mapping[str, Mapping[str, float | None]]
+    variants: Mapping[str, Any],
+    metrics: Mapping[str, Mapping[str, float | None]],
+    timing: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """Lay out metrics and step times, one row per figure and one column per variant."""
-    columns = [name for name in dict.fromkeys((*variants, *metrics))]
+    """Lay out metrics and times, one row per figure and one column per variant.
+
+    Many variants have a row each, and every figure a column. Times of variants that took turns
+    stand in place of those of one after the other.
+    """
+    columns = list(dict.fromkeys((*variants, *metrics)))
     rows: dict[str, list[str]] = {}
     for name in dict.fromkeys(key for figures in metrics.values() for key in figures):
         rows[name] = [_number(metrics.get(column, {}).get(name)) for column in columns]
     times = [variants.get(column, {}).get("steps", {}).get("p50_ms") for column in columns]
-    if any(time is not None for time in times):
+    if timing:
+        for name, row in timing_rows(timing).items():
+            rows[name] = [row.get(column, "-") for column in columns]
+    elif any(time is not None for time in times):
         rows["ms per step (median)"] = [_number(time) for time in times]
     if not rows:
         return []
-    first = max(map(len, rows))
-    widths = [max(len(c), *(len(r[i]) for r in rows.values())) for i, c in enumerate(columns)]
-    return [
-        _row("", columns, first, widths),
-        *(_row(name, cells, first, widths) for name, cells in rows.items()),
-    ]
+    cells = [["", *columns], *([name, *listed] for name, listed in rows.items())]
+    if len(columns) > MOST_COLUMNS:
+        cells = [list(row) for row in zip(*cells, strict=True)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [_row(row, widths) for row in cells]
 
 
-def _row(name: str, cells: Sequence[str], first: int, widths: Sequence[int]) -> str:
-    padded = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
-    return f"{name.ljust(first)}  {padded}".rstrip()
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
+    return "  ".join([cells[0].ljust(widths[0]), *padded]).rstrip()
 
 
 def _number(value: float | None) -> str:

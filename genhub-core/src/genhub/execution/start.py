@@ -1,45 +1,21 @@
-"""Begin a run, let its task work, and end it truthfully whatever happens."""
+"""Begin a run where it belongs: in this process, in several of its own, or as one rank of many."""
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from hashlib import sha256
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
-from genhub.api import Artifact, GenHubError
-from genhub.config import Loaded, redact, to_yaml
-from genhub.execution.checks import check
-from genhub.execution.conduct import REPORT, conclude, work
-from genhub.execution.folder import RunFolder
+from genhub.config import Loaded
+from genhub.errors import GenHubError
 from genhub.execution.load import choose_device, load, locate, require_libraries
-from genhub.execution.log import keep_log, without_noise
-from genhub.execution.models import facts_at
-from genhub.execution.process import ProcessRun
-from genhub.execution.target import Target, find_target
-from genhub.hooks import Hooks
+from genhub.execution.log import without_noise
+from genhub.execution.order import Order
+from genhub.execution.result import RunResult
+from genhub.launch.world import place_here, start_lines, world_of
 from genhub.registry import Registries, default
 
-__all__ = ["RunResult", "plan_text", "run"]
-
-PROGRESS = "genhub-core:progress"
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """What a run made: `metrics` by variant, `report` where one was written."""
-
-    folder: Path
-    status: str
-    metrics: dict[str, dict[str, float | None]] = field(default_factory=dict)
-    artifacts: tuple[Artifact, ...] = ()
-    report: Path | None = None
-    problems: tuple[str, ...] = ()
+__all__ = ["RunResult", "begin", "plan_text", "run"]
 
 
 def run(
@@ -57,27 +33,39 @@ def run(
     place of the one that `model` names; it is given back as it was. `output` is where the run
     folder is made, in place of `output.dir`.
 
+    A run of several ranks starts processes of its own and imports no torch here, unless
+    `launch.simulate` makes threads of them. In a process that torchrun or the like has started,
+    it is one of the ranks; all of them return the same.
+
     Raises GenHubError; what existed by then is kept, and manifest.json tells how the run ended.
     """
-    registries = registries or default()
-    target = find_target(config, set or (), registries)
-    if target.needs_pipeline and pipeline is None:
+    return begin(Order(config, set or (), pipeline, quiet, output, registries or default()))
+
+
+def begin(order: Order) -> RunResult:
+    """Do what `run` does, for arguments that may have been read already."""
+    place = place_here()
+    if place is not None and place.world > 1:
+        from genhub.launch.rank import run_rank
+
+        return run_rank(order, place)
+    target = order.target()
+    world = world_of(target.loaded, place)
+    if world == 1 or target.loaded.config.launch.simulate:
+        from genhub.launch.here import run_alone, run_simulated
+
+        return run_alone(order, target) if world == 1 else run_simulated(order, target, world)
+    if order.pipeline is not None:
         raise GenHubError(
-            "GH608",
-            f"{target.repeats} was made with a pipeline given in Python",
-            hint="give the same pipeline again: genhub.run(..., pipeline=pipe)",
+            "GH406",
+            f"a pipeline given in Python cannot be handed to {world} processes",
+            hint="make threads of the ranks, launch: {simulate: true}, or start your program with "
+            "torchrun, so that each rank loads the pipeline itself",
+            mark=target.loaded.mark(("launch",)),
         )
-    check(target.loaded, pipeline, registries)
-    hooks = _hooks(target.loaded, registries, quiet)
-    resolved = to_yaml(target.loaded.config)
-    files = _files(target, output, resolved)
-    under_way = ProcessRun(target.loaded, files, hooks, registries, pipeline)
-    with keep_log(files.path, under_way.problem, under_way.redact):
-        error = work(under_way, files, target, resolved)
-        error = conclude(under_way, files, error)
-    if error is not None:
-        raise error
-    return _result(under_way)
+    from genhub.launch.parent import launch
+
+    return launch(order, target, world)
 
 
 def plan_text(loaded: Loaded, registries: Registries | None = None) -> str:
@@ -85,51 +73,21 @@ def plan_text(loaded: Loaded, registries: Registries | None = None) -> str:
 
     Mixers are attached for a moment: what they cost depends on their weights.
     """
+    from genhub.execution.models import facts_at
     from genhub.plan import make_plan
     from genhub.plan.cost import costs_in_words
 
     registries = registries or default()
     config = loaded.config
+    world = world_of(loaded)
     require_libraries()
     source = locate(config.model, registries)
     with without_noise():
         model = load(config.model, source, choose_device(config.launch.devices))
         facts = facts_at(config, model)
-        plan = make_plan(loaded, facts, model.pipeline)
-        costs = costs_in_words(plan, model.pipeline, config, registries)
-        return "\n".join([plan.render(), "", *costs])
-
-
-def _hooks(loaded: Loaded, registries: Registries, quiet: bool) -> Hooks:
-    used = {driver.entry.dist for driver in loaded.drivers}
-    strict = loaded.config.strict or bool(os.environ.get("CI"))
-    hooks = Hooks(loaded.config.hooks, used, registries, strict)
-    if quiet:
-        hooks.mute(PROGRESS)
-    else:
-        sys.stderr.write("loading libraries and model ...\n")
-        sys.stderr.flush()
-    return hooks
-
-
-def _files(target: Target, output: str | PathLike[str] | None, resolved: str) -> RunFolder:
-    config = target.loaded.config
-    hide = partial(redact, config)
-    if target.unfinished is not None:
-        return RunFolder.reopen(target.unfinished, hide)
-    parent = Path(output if output is not None else config.output.dir).expanduser()
-    digest = sha256(resolved.encode()).hexdigest()
-    return RunFolder.create(parent, config.name or "run", digest, hide)
-
-
-def _result(under_way: ProcessRun) -> RunResult:
-    report = under_way.folder / REPORT
-    summary = under_way.summary
-    return RunResult(
-        under_way.folder,
-        str(under_way.manifest["status"]),
-        summary.metrics,
-        tuple(summary.artifacts),
-        report if report.is_file() else None,
-        tuple(summary.problems),
-    )
+        own = world if config.parallel is not None else 1
+        plan = make_plan(loaded, facts, model.pipeline, world=own)
+        text = "\n".join(
+            [plan.render(), "", *costs_in_words(plan, model.pipeline, config, registries)]
+        )
+        return "\n".join([text, "", *start_lines(loaded, world)]) if world > 1 else text

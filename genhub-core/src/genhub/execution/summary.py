@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,18 +22,26 @@ class Summary:
     problems: list[str] = field(default_factory=list)
     steps: dict[str, StepTimes] = field(default_factory=dict)  # by variant
     stats: dict[str, Any] = field(default_factory=dict)  # by variant
+    earlier: dict[str, Any] = field(default_factory=dict)  # steps that were timed before a break
+    timing: dict[str, Any] = field(default_factory=dict)  # what `time: true` found
 
-    def to_json(self) -> dict[str, Any]:
-        """Give the entries of the manifest."""
+    def to_json(self, unseen: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+        """Give the entries of the manifest; `unseen` are artifacts from before a break."""
         return {
-            "artifacts": [artifact_json(a) for a in self.artifacts],
+            "artifacts": [*map(artifact_json, self.artifacts), *unseen],
             "metrics": self.metrics,
             "variants": {
                 name: {
-                    "steps": self.steps.get(name, StepTimes()).to_json(),
+                    "steps": self._steps_of(name),
                     **self.stats.get(name, {}),
                 }
                 for name in dict.fromkeys((*self.steps, *self.stats))
             },
+            **({"timing": self.timing} if self.timing else {}),
             "problems": list(self.problems),
         }
+
+    def _steps_of(self, variant: str) -> dict[str, Any]:
+        """Give the times of steps; those from before a break only where none came after it."""
+        times = self.steps.get(variant, StepTimes()).to_json()
+        return times if times["count"] else self.earlier.get(variant, times)

@@ -1,24 +1,23 @@
-"""What `genhub run` is pointed at: a config, an earlier run, or a picture that a run made."""
+"""What `genhub run` is pointed at: a config, an earlier run, or a file that a run made."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from genhub.api import GenHubError
 from genhub.config import Loaded, load
-from genhub.execution.artifacts import read_embedded
-from genhub.execution.checkpoint import FileCheckpoint
+from genhub.execution.artifacts import SUFFIXES, read_embedded
 from genhub.execution.folder import MANIFEST, read_manifest
 from genhub.registry import Registries
 
 __all__ = ["RESOLVED", "Target", "find_target"]
 
 RESOLVED = "resolved.yaml"
-TRIALS = "trials.jsonl"  # of a search
 Overrides = Mapping[str, Any] | Sequence[str]
 
 
@@ -28,7 +27,7 @@ class Target:
 
     loaded: Loaded
     unfinished: Path | None = None
-    repeats: str | None = None  # the run or picture that this one repeats
+    repeats: str | None = None  # the run or file that this one repeats
     needs_pipeline: bool = False  # it was made with a pipeline given in Python
 
 
@@ -37,19 +36,19 @@ def find_target(
     set: Overrides,
     registries: Registries,
 ) -> Target:
-    """Read a YAML file or a map, the config of a run folder, or the one inside a picture.
+    """Read a YAML file or a map, the config of a run folder, or the one in a file of results.
 
-    A folder whose run left a checkpoint, or trials of a search, and did not end well is gone on
-    with; with overrides it would be another run, so it begins anew. Raises GH608 for a folder or
-    picture of another kind.
+    A folder whose run did not end well is gone on with; with overrides, or where its config was
+    changed, it would be another run, so it begins anew. Raises GH608 for a folder or file of
+    another kind.
     """
     if isinstance(config, Mapping):
         return Target(load(config, set=set, registries=registries))
     path = Path(config)
     if path.is_dir():
         return _of_folder(path, set, registries)
-    if path.suffix.lower() == ".png":
-        return _of_picture(path, set, registries)
+    if path.suffix.lower() in SUFFIXES:
+        return _of_artifact(path, set, registries)
     return Target(load(path, set=set, registries=registries))
 
 
@@ -62,13 +61,15 @@ def _of_folder(path: Path, set: Overrides, registries: Registries) -> Target:
             hint="the run ended before its config was written",
         )
     loaded = load(path / RESOLVED, set=set, registries=registries)
-    left = FileCheckpoint(path).path.exists() or (path / TRIALS).exists()
-    cut_short = manifest.get("status") != "done" and left
+    # The report is noted last: without it the run was killed between its results and its end.
+    whole = manifest.get("status") == "done" and "report" in manifest
+    digest = sha256((path / RESOLVED).read_bytes()).hexdigest()
+    goes_on = not whole and not set and manifest.get("config_sha256") == digest
     given = bool(manifest.get("pipeline_given"))
-    return Target(loaded, path if cut_short and not set else None, path.name, given)
+    return Target(loaded, path if goes_on else None, path.name, given)
 
 
-def _of_picture(path: Path, set: Overrides, registries: Registries) -> Target:
+def _of_artifact(path: Path, set: Overrides, registries: Registries) -> Target:
     payload = read_embedded(path)
     loaded = load(payload["config"], set=set, registries=registries)
     return Target(loaded, None, path.name, bool(payload.get("pipeline_given")))

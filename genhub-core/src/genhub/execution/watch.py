@@ -100,6 +100,8 @@ def non_finite_error(stray: NonFinite, request: Request, attached: Any, path: st
 
 
 def _place(attached: Any, path: str | None) -> str:
+    if path == "":
+        return "with several ranks the first module that put them out is not looked for"
     if path is None:
         return "no module of the denoiser put them out, so they come from the scheduler's step"
     for site in attached.plan.facts.sites:

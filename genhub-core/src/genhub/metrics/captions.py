@@ -13,7 +13,7 @@ __all__ = ["CaptionAccuracy"]
 class CaptionAccuracy(Metric):
     """Share of pictures that are right: all attributes together, and each alone."""
 
-    needs: ClassVar[frozenset[str]] = frozenset({"captions"})
+    needs: ClassVar[frozenset[str]] = frozenset({"captions", "pictures"})
     summary = "share of pictures that show what their caption says (shapes world)"
 
     def __call__(

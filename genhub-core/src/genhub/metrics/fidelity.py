@@ -17,7 +17,7 @@ EQUAL_DB = 120.0
 class Psnr(Metric):
     """Mean peak signal-to-noise ratio against the baseline, in dB."""
 
-    needs: ClassVar[frozenset[str]] = frozenset({"baseline"})
+    needs: ClassVar[frozenset[str]] = frozenset({"baseline", "pictures"})
     summary = "peak signal-to-noise ratio against the baseline, dB; 120 where pictures are equal"
 
     def __call__(
@@ -32,7 +32,7 @@ class Psnr(Metric):
 class Ssim(Metric):
     """Mean structural similarity to the baseline."""
 
-    needs: ClassVar[frozenset[str]] = frozenset({"baseline"})
+    needs: ClassVar[frozenset[str]] = frozenset({"baseline", "pictures"})
     summary = "structural similarity to the baseline, 1 where pictures are equal"
 
     def __call__(

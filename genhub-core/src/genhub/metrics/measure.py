@@ -17,8 +17,19 @@ def figures_of(
     artifacts: Sequence[Artifact],
     baseline: Sequence[Artifact],
 ) -> Mapping[str, float]:
-    """Give the figures of the metric `name`; raises GH606 naming its distribution."""
+    """Give the figures of the metric `name`.
+
+    Raises GH305 where it judges pictures and the run makes other media, GH606 naming its
+    distribution where it fails.
+    """
     metric = registry.load(name)()
+    other = next((a.kind for a in artifacts if a.kind != "image"), None)
+    if other is not None and "pictures" in metric.needs:
+        raise GenHubError(
+            "GH305",
+            f"the metric '{name}' judges pictures, and this run makes {other}",
+            hint="take it out of `metrics:`; what was made is kept",
+        )
     try:
         figures: Mapping[str, float] = metric(run, artifacts, baseline)
     except (GenHubError, OSError):

@@ -9,7 +9,7 @@ from genhub.api import ANY, Needs, Problem, Shard
 from genhub.plan.claims import Claim
 from genhub.plan.parts import Part
 
-__all__ = ["check_needs", "check_sequence"]
+__all__ = ["check_needs", "check_sequence", "own_world"]
 
 PRODUCT = {"image": "images", "audio": "audio", "video": "videos"}
 UNBOUNDED = 10**9
@@ -35,6 +35,14 @@ def check_needs(
             problems += _ranks(part, need, world)
         problems += _serves(part, need, modality, family, model)
     return problems
+
+
+def own_world(parts: Sequence[Part], world: int | None) -> int:
+    """Give the ranks that parts use of `world` (None: as few as can be): one without scheduler."""
+    scheduler = next((part for part in parts if part.kind == "parallel"), None)
+    if scheduler is None:
+        return 1
+    return max(1, int(scheduler.driver.needs().world[0])) if world is None else world
 
 
 def check_sequence(
@@ -89,7 +97,9 @@ def _ranks(part: Part, need: Needs, world: int) -> list[Problem]:
     else:
         wanted = f"{low}..{high}"
     noun = "process" if wanted == "1" else "processes"
-    fix = f"add launch.processes: {low}" if world < low else f"set launch.processes: {high}"
+    fix = f"add 'launch: {{processes: {low if world < low else high}}}'"
+    if world < low:
+        fix += "; with 'launch: {simulate: true}' they are threads of one process"
     return [
         Problem(
             "GH406",

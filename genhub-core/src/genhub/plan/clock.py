@@ -59,7 +59,8 @@ class Clock:
             with torch.inference_mode(False):  # an inference tensor could not be updated later
                 self.t = torch.zeros((), device=device)
         if isinstance(timestep, torch.Tensor):
-            self.t.copy_(timestep.detach().reshape(-1)[0])
+            now = timestep.detach()
+            self.t.copy_(now if now.ndim == 0 else now.reshape(-1)[0])
         elif timestep is not None:
             self.t.fill_(timestep)
 

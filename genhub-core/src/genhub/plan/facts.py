@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from genhub.api import Facts, GenHubError, Latent, Site
-from genhub.plan.observe import attention_paths, core_of, run_on_meta, twin_of
+from genhub.plan.observe import Architecture, attention_paths, core_of, probed
 from genhub.plan.probe import Call, Family, family_of
 from genhub.plan.sites import sites_of
 from genhub.plan.size import Asked, Fit, default_of, fit
@@ -101,8 +101,7 @@ class _Probe:
             return
         size = fitted.size
         try:
-            twin = twin_of(module)
-            seen = run_on_meta(twin, family.example(module.config, size, twin.dtype))
+            twin, seen = probed(Architecture.of(module), family, size)
             self.calls[name] = family.example(module.config, size, module.dtype)
         except Exception as error:  # any architecture may fail on meta in its own way
             self.notes.append(f"{name} cannot be probed on meta: {_cause(error)}")

@@ -12,7 +12,7 @@ from genhub.errors import GenHubError, PluginNotFound
 if TYPE_CHECKING:
     from genhub.registry import Registry
 
-__all__ = ["Choice", "Kernels"]
+__all__ = ["Choice", "Kernels", "refusal", "unusable"]
 
 AUTO = "auto"
 
@@ -43,6 +43,12 @@ class Kernels:
             self._require(op)
 
     @property
+    def operations(self) -> dict[str, list[str]]:
+        """List the installed implementations of every operation."""
+        ops = sorted({_op_of(name) for name in self._registry.names()})
+        return {op: self._implementations(op) for op in ops}
+
+    @property
     def unused(self) -> tuple[str, ...]:
         """List the operations that the config chose a kernel for and that no driver asked for."""
         return tuple(op for op in self._wanted if op not in self.choices)
@@ -62,16 +68,15 @@ class Kernels:
         usable: list[tuple[str, Kernel]] = []
         for impl in self._implementations(op):
             try:
-                kernel = self._make(op, impl)
+                kernel = self.make(op, impl)
             except GenHubError as error:  # a broken package must not take the reference along
                 rejected[impl] = error.problems[0].message
                 continue
-            available = kernel.available()
-            why_not = available.reason if not available.ok else kernel.supports(**what)
+            why_not = unusable(kernel) or refusal(kernel, what)
             if why_not is None:
                 usable.append((impl, kernel))
             else:
-                rejected[impl] = why_not or "not available"
+                rejected[impl] = why_not
         if not usable:
             said = "; ".join(f"{impl}: {why}" for impl, why in rejected.items())
             raise GenHubError("GH505", f"no kernel of '{op}' can run here: {said}")
@@ -81,27 +86,20 @@ class Kernels:
         return best
 
     def _chosen_by_config(self, op: str, impl: str, what: Mapping[str, Any]) -> Kernel:
-        kernel = self._make(op, impl)
-        available = kernel.available()
-        if not available.ok:
-            raise GenHubError(
-                "GH505",
-                f"kernel '{op}.{impl}' cannot run here: {available.reason}",
-                hint=f"take '{op}' out of kernels, or choose another: {self._listed(op)}",
-            )
-        refusal = kernel.supports(**what)
-        if refusal is not None:
-            raise GenHubError(
-                "GH408",
-                f"kernel '{op}.{impl}' would have no effect: {refusal}",
-                hint=f"take '{op}' out of kernels, or choose another: {self._listed(op)}",
-            )
+        kernel = self.make(op, impl)
+        hint = f"take '{op}' out of kernels, or choose another: {self._listed(op)}"
+        if (why_not := unusable(kernel)) is not None:
+            message = f"kernel '{op}.{impl}' cannot run here: {why_not}"
+            raise GenHubError("GH505", message, hint=hint)
+        if (why_not := refusal(kernel, what)) is not None:
+            message = f"kernel '{op}.{impl}' would have no effect: {why_not}"
+            raise GenHubError("GH408", message, hint=hint)
         self.choices[op] = Choice(op, impl, "chosen by the config", {})
         return kernel
 
     def _require(self, op: str) -> None:
         if not self._implementations(op):
-            known = sorted({_op_of(name) for name in self._registry.names()})
+            known = self.operations
             raise PluginNotFound(
                 "GH201",
                 f"no installed package offers a kernel for '{op}'",
@@ -115,11 +113,29 @@ class Kernels:
     def _listed(self, op: str) -> str:
         return ", ".join([AUTO, *self._implementations(op)])
 
-    def _make(self, op: str, impl: str) -> Kernel:
+    def make(self, op: str, impl: str) -> Kernel:
+        """Give one implementation, whatever would be chosen; raises what `Registry.load` raises."""
         name = f"{op}.{impl}"
         if name not in self._made:
             self._made[name] = self._registry.load(name)()
         return self._made[name]
+
+
+def unusable(kernel: Kernel) -> str | None:
+    """Give None where this machine can run the kernel, else why not; never raises."""
+    try:
+        available = kernel.available()
+        return None if available.ok else str(available.reason or "not available")
+    except Exception as error:
+        return f"available() raised {type(error).__name__}: {error}"
+
+
+def refusal(kernel: Kernel, what: Mapping[str, Any]) -> str | None:
+    """Give None where the kernel serves `what`, else why not; never raises."""
+    try:
+        return kernel.supports(**what)
+    except Exception as error:
+        return f"supports() raised {type(error).__name__}: {error}"
 
 
 def _op_of(name: str) -> str:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
-    from genhub.plan.probe import Call
+    from genhub.plan.probe import Family, Size
 
-__all__ = ["Seen", "attention_paths", "core_of", "run_on_meta", "twin_of", "watch"]
+__all__ = ["Architecture", "Seen", "attention_paths", "core_of", "probed", "watch"]
 
 
 @dataclass(frozen=True)
@@ -41,32 +42,52 @@ def attention_paths(module: Module) -> list[str]:
     ]
 
 
-def twin_of(denoiser: Any) -> Any:
-    """Build the same architecture on meta, from the config.
+@dataclass(frozen=True)
+class Architecture:
+    """A denoiser's class and config, all that its sites depend on; equal where both are."""
 
-    Whatever was replaced or wrapped in the model itself (mixers, adapters, offloading hooks) is
-    absent: the twin has the sites that the architecture has, under the same paths. Neither the
-    model nor the random state of the process changes.
+    cls: Any
+    written: str
+    config: Mapping[str, Any] = field(compare=False, repr=False)
+
+    @classmethod
+    def of(cls, denoiser: Any) -> Architecture:
+        """Take class and config of a denoiser."""
+        config = dict(denoiser.config)
+        if config.get("encoder_hid_dim_type") == "ip_image_proj":
+            config["encoder_hid_dim_type"] = None  # IP-Adapter's mark; no constructor knows it
+        return cls(type(denoiser), repr(sorted(config.items())), config)
+
+    def on_meta(self) -> Any:
+        """Build the architecture without memory, whatever became of the model itself.
+
+        What was replaced or wrapped there (mixers, adapters, offloading hooks) is absent: the twin
+        has the sites that the architecture has, under the same paths. Neither the model nor the
+        random state of the process changes.
+        """
+        import torch
+
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            twin = self.cls.from_config(dict(self.config))
+        # A few parameters are made on the CPU by name, for example SVD's mixing factors.
+        return twin.to("meta").eval()
+
+
+@lru_cache(maxsize=4)
+def probed(
+    architecture: Architecture, family: Family, size: Size
+) -> tuple[Any, Mapping[str, Seen]]:
+    """Give a twin on meta and what one forward called its attention modules with.
+
+    Kept for the next attachment: variants of a run, and repeated ones in a notebook, plan at once.
     """
     import torch
 
-    config = dict(denoiser.config)
-    if config.get("encoder_hid_dim_type") == "ip_image_proj":
-        config["encoder_hid_dim_type"] = None  # IP-Adapter's mark; no constructor knows it
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        twin = type(denoiser).from_config(config)
-    # A few parameters are made on the CPU by name, for example SVD's mixing factors.
-    return twin.to("meta").eval()
-
-
-def run_on_meta(twin: Module, call: Call) -> dict[str, Seen]:
-    """Run one forward of a meta module and give what every attention module was called with."""
-    import torch
-
-    args, kwargs = call
+    twin = architecture.on_meta()
+    args, kwargs = family.example(architecture.config, size, twin.dtype)
     with torch.no_grad(), watch(twin, attention_paths(twin)) as seen:
         twin(*args, **kwargs)
-    return dict(seen)
+    return twin, dict(seen)
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def calling(part: Part, method: str) -> Iterator[None]:
         yield
     except GenHubError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         text = str(error).strip().partition("\n")[0]
         raise GenHubError(
             "GH606",

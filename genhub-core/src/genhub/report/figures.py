@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from html import escape
 from io import StringIO
 from typing import Any
 
-__all__ = ["lines_figure"]
+__all__ = ["COLOURS", "bars_figure", "lines_figure"]
 
 # Distinct on light and on dark, and for the colour-blind (after Okabe and Ito).
-COLOURS = ("#0b84d8", "#e69f00", "#009e73", "#cc5ba3", "#d55e00", "#7a68d8")
+COLOURS = ("#0b84d8", "#c47f00", "#009e73", "#cc5ba3", "#d55e00", "#7a68d8")
+MOST_POINTS = 500  # of one line
+MOST_LETTERS = 40  # of a label
+LINE_LETTERS = 90  # that stand beside each other in a legend
 _INK = "#010203"  # stands for the page's text colour until the SVG is written
 _FAINT = "#010204"
 
@@ -39,33 +43,83 @@ def lines_figure(
     y_label: str,
     *,
     from_zero: bool = False,
+    joined: bool = True,
+    salt: str = "",
 ) -> str:
-    """Draw one line per series of (x, y) points and give the `<svg>` element."""
-    import matplotlib
-    from matplotlib.figure import Figure
+    """Draw (x, y) points, joined to one line per series, and give the `<svg>` element.
+
+    `salt` tells figures of the same names in one page apart.
+    """
     from matplotlib.ticker import MaxNLocator
 
-    # The salt makes a figure's ids equal in every writing, and unlike those of other figures.
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": f"{x_label}/{y_label}"}):
-        figure = Figure(figsize=(6.4, 2.5), layout="constrained")
-        axes = figure.add_subplot()
+    with _canvas(f"{salt}/{x_label}/{y_label}/{list(series)}", 2.5) as (figure, axes):
         for (name, points), colour in zip(series.items(), COLOURS * 9, strict=False):
-            xs, ys = zip(*points, strict=True)
-            mark = "o" if len(points) <= 60 else ""
-            axes.plot(xs, ys, color=colour, label=_plain(name), lw=1.6, marker=mark, ms=2.5)
-        axes.set_xlabel(x_label)
+            xs, ys = zip(*points[:: -(-len(points) // MOST_POINTS)], strict=True)
+            mark = "o" if len(xs) <= 60 or not joined else ""
+            style = {"lw": 1.6, "ms": 2.5} if joined else {"lw": 0, "ms": 4}
+            axes.plot(xs, ys, color=colour, label=_plain(name), marker=mark, **style)
+        axes.set_xlabel(_plain(x_label))
         axes.set_ylabel(_plain(y_label))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if joined:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if from_zero:
             axes.set_ylim(bottom=0)
         if len(series) > 1:
-            axes.legend(loc="best", ncols=min(4, len(series)))
+            axes.legend(loc="best", ncols=_columns(series))
         return _as_element(figure, f"{y_label} over {x_label}")
+
+
+def bars_figure(
+    rows: Mapping[str, Sequence[tuple[str, float, float]]], x_label: str, title: str
+) -> str:
+    """Draw rows of (name, begin, length) bars, equal names in equal colours."""
+    names = list(dict.fromkeys(name for bars in rows.values() for name, _, _ in bars))
+    with _canvas(f"{title}/{list(rows)}", 0.9 + 0.28 * len(rows)) as (figure, axes):
+        for place, bars in enumerate(rows.values()):
+            for name, begin, length in bars:
+                colour = COLOURS[names.index(name) % len(COLOURS)]
+                axes.barh(place, length, left=begin, height=0.62, color=colour)
+        axes.set_yticks(range(len(rows)), [_plain(row) for row in rows])
+        axes.invert_yaxis()
+        axes.grid(visible=False)
+        axes.set_xlabel(_plain(x_label))
+        axes.legend(
+            handles=[_swatch(n, COLOURS[i % len(COLOURS)]) for i, n in enumerate(names)],
+            loc="lower left", bbox_to_anchor=(0, 1), ncols=_columns(names),
+        )  # fmt: skip
+        return _as_element(figure, title)
+
+
+@contextmanager
+def _canvas(salt: str, height: float) -> Iterator[tuple[Any, Any]]:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    # The salt makes a figure's ids equal in every writing, and unlike those of other figures.
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": ascii(salt)}):
+        figure = Figure(figsize=(6.4, height), layout="constrained")
+        yield figure, figure.add_subplot()
+
+
+def _columns(names: Iterable[str]) -> int:
+    """Give how many names fit beside each other in a legend."""
+    return max(1, LINE_LETTERS // (6 + max(min(MOST_LETTERS, len(name)) for name in names)))
+
+
+def _swatch(name: str, colour: str) -> Any:
+    from matplotlib.patches import Patch
+
+    return Patch(color=colour, label=_plain(name))
+
+
+def _printable(text: str) -> str:
+    """Leave out what XML must not hold, and what nobody reads to the end."""
+    return "".join(c if c.isprintable() else " " for c in text[:MOST_LETTERS])
 
 
 def _plain(text: str) -> str:
     """Keep matplotlib from reading dollar signs as mathematics."""
-    return text.replace("$", r"\$")
+    return _printable(text).replace("$", r"\$")
 
 
 def _as_element(figure: Any, title: str) -> str:
@@ -78,8 +132,10 @@ def _as_element(figure: Any, title: str) -> str:
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"font-family: [^;\"]+", "font-family: inherit", svg)
+    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns(:xlink)?="[^"]*"', "", svg)  # known to HTML
     svg = re.sub(r'<g id="[^"]*">', "<g>", svg)  # a page holds several figures
     svg = svg.replace(_INK, "currentColor").replace(_FAINT, "var(--line)")
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
     svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
-    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(_printable(title))}"', 1)

@@ -11,8 +11,8 @@ __all__ = ["genhub_finished"]
 
 @hookimpl
 def genhub_finished(run: Any, error: BaseException | None) -> None:
-    """Write the page, also of a run that was cut short and has something to show."""
-    if not run.config.output.report or (error is not None and not run.summary.artifacts):
+    """Write the page, also of a run that failed or was cut short: it says why."""
+    if not run.config.output.report:
         return
     from genhub.report.page import write_report
 

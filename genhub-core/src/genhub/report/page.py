@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from hashlib import sha256
+from html import escape
+from importlib.resources import files
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 from genhub.execution.folder import read_manifest, replace_file
+from genhub.execution.speedup import timing_rows
 from genhub.kinds import noun
-from genhub.report.figures import lines_figure
-from genhub.report.gallery import Gallery, gallery_of
-from genhub.report.media import embed
+from genhub.report.facts import cards, headline, origin_rows, verdict
+from genhub.report.figures import bars_figure, lines_figure
+from genhub.report.gallery import count_media, gallery_of, shot_of
+from genhub.report.media import Room
+from genhub.report.words import NOTHING, number, seconds, short, size
 
-__all__ = ["write_report"]
+__all__ = ["LIMIT", "REPORT", "ROOMS", "template", "write_report"]
 
 REPORT = "report.html"
-NOTHING = "-"
+LIMIT = 8_000_000  # bytes of a page
+ROOMS = (6_000_000, 3_000_000, 500_000)  # characters of media, the next where text takes too much
+MOST_TEXT = 100_000  # characters of one text
+MOST_SECTIONS = 1_000_000  # characters of all sections of hooks
+MOST_ROWS = 1000  # of a table
+MOST_FIGURES = 24
+MOST_RANKS = 32
 FEWEST_POINTS = 3  # of a curve
+UNFIT = ("Cc", "Cs", "Cn")  # control characters, surrogates, what is no character
+TITLES = {"image": "Pictures", "audio": "Sound", "video": "Video"}
 
 
 @dataclass(frozen=True)
@@ -35,101 +51,105 @@ class Block:
 
 def write_report(folder: Path) -> Path:
     """Write report.html into a run folder, from its manifest, metrics, config and artifacts."""
+    manifest = read_manifest(folder)
+    for room in ROOMS:
+        page = _page(folder, manifest, room)
+        if len(page) <= LIMIT:
+            break
+    replace_file(folder / REPORT, page)
+    return folder / REPORT
+
+
+def template(name: str) -> Any:
+    """Give a template of this package, ready to be rendered."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    manifest = read_manifest(folder)
     environment = Environment(
         loader=PackageLoader("genhub.report", ""),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_visible,
     )
-    environment.filters |= {"number": number, "seconds": seconds, "noun": noun}
-    environment.globals |= {"times_rows": times_rows, "origin_rows": origin_rows}
-    page = environment.get_template("page.html.j2").render(
+    environment.filters |= {
+        "number": number, "seconds": seconds, "size": size, "short": short, "noun": noun,
+    }  # fmt: skip
+    # In the page as it is: the policy names its hash, so that no other script can run.
+    script = files("genhub.report").joinpath("page.js").read_text(encoding="utf-8")
+    environment.globals |= {
+        "times_rows": times_rows,
+        "origin_rows": origin_rows,
+        "script": script,
+        "script_hash": b64encode(sha256(script.encode()).digest()).decode(),
+    }
+    return environment.get_template(name)
+
+
+def _page(folder: Path, manifest: Mapping[str, Any], room: int) -> bytes:
+    page = template("page.html.j2").render(
         manifest=manifest,
         headline=headline(manifest),
+        verdict=verdict(manifest),
         cards=cards(manifest),
-        blocks=sorted(_blocks(folder, manifest), key=lambda block: block.order),
+        blocks=sorted(_blocks(folder, manifest, room), key=lambda block: block.order),
     )
-    replace_file(folder / REPORT, page.encode())
-    return folder / REPORT
+    return page.encode(errors="replace")
 
 
-def headline(manifest: Mapping[str, Any]) -> str:
-    """Say in one sentence what was made, of what, where and how long it took."""
-    made = len(manifest.get("artifacts", []))
-    model = manifest.get("model", {}).get("source", "no model")
-    machine = manifest.get("machine", {}).get("cpu", {})
-    gpus = [gpu["name"] for gpu in manifest.get("machine", {}).get("gpus", [])]
-    where = gpus[0] if gpus else f"{machine.get('model')}, {machine.get('cores')} cores"
-    what = f"{made} picture{'' if made == 1 else 's'} with {model}" if made else model
-    took = _duration(manifest)
-    return f"{what} on {where}" + (f" in {seconds(took)}" if took is not None else "")
+def _visible(value: Any) -> Any:
+    """Put a sign in place of characters that HTML must not hold."""
+    if type(value) is not str or value.isprintable():
+        return value
+    return "".join(c if c in "\n\t" or category(c) not in UNFIT else "\ufffd" for c in value)
 
 
-def cards(manifest: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Give the figures at the top: (label, value, unit or note)."""
-    found = []
-    variants = manifest.get("variants", {})
-    for variant, about in variants.items():
-        if about["steps"].get("count"):
-            label = variant if len(variants) > 1 else "time"
-            found.append((label, number(about["steps"]["p50_ms"]), "ms per step"))
-    for variant, figures in manifest.get("metrics", {}).items():
-        name = next((n for n, v in figures.items() if v is not None), None)
-        if name is not None and variant in variants:
-            label = variant if len(variants) > 1 else "measured"
-            found.append((label, number(figures[name]), name))
-    peak = manifest.get("peak_memory_bytes", {})
-    if peak:
-        device = next((d for d in peak if d != "cpu" and peak[d]), "cpu")
-        found.append(("peak memory", size(peak[device]), device))
-    return found
-
-
-def _blocks(folder: Path, manifest: Mapping[str, Any]) -> Iterator[Block]:
-    gallery = gallery_of(folder, manifest)
-    if gallery.groups:
-        yield Block("pictures", _pictures_title(gallery), 10, {"gallery": gallery})
+def _blocks(folder: Path, manifest: Mapping[str, Any], room: int) -> Iterator[Block]:
+    media = Room(room, count_media(folder, manifest))
+    for order, (kind, title) in enumerate(TITLES.items(), start=10):
+        gallery = gallery_of(folder, manifest, kind, media)
+        if gallery is not None:
+            beside = " side by side" if len(gallery.variants) > 1 else ""
+            yield Block("gallery", title + beside, order, {"gallery": gallery})
     if manifest.get("problems"):
-        yield Block("problems", "Problems", 15, {"problems": manifest["problems"]})
+        yield Block("problems", "Problems", 15, {"problems": manifest["problems"][:MOST_ROWS]})
     if manifest.get("metrics"):
         yield Block("metrics", "Figures", 20, _metrics(manifest))
+    if manifest.get("timing"):
+        yield Block("table", "Time, taken in turns", 25, _timing(manifest["timing"]))
     yield from _times(manifest)
+    yield from _parallel(manifest)
     yield from _curves(folder)
-    for section in manifest.get("sections", []):
-        shown = [
-            (embed(folder / path), path, caption)
-            for path, caption in section["pictures"]
-            if (folder / path).is_file()
-        ]
-        data = {"section": {**section, "shown": shown}}
-        yield Block("section", section["title"], section["order"], data)
+    yield from _sections(folder, manifest, media)
     if manifest.get("plugins"):
         yield Block("plugins", "Plugins", 60, {"plugins": manifest["plugins"]})
     if manifest.get("sites"):
         yield Block("sites", "Attention sites", 70, _sites(manifest))
     yield Block("origin", "Machine and model", 80)
-    yield Block("config", "Config", 90, {"config": _text(folder / "config.yaml"),
-                                         "resolved": _text(folder / "resolved.yaml")})  # fmt: skip
-
-
-def _pictures_title(gallery: Gallery) -> str:
-    return "Pictures" if len(gallery.variants) == 1 else "Pictures side by side"
+    texts = {name: _text(folder / f"{name}.yaml") for name in ("config", "resolved")}
+    if texts["config"]:
+        yield Block("config", "Config", 90, texts)
 
 
 def _metrics(manifest: Mapping[str, Any]) -> dict[str, Any]:
     variants = list(manifest["metrics"])
     names = dict.fromkeys(name for row in manifest["metrics"].values() for name in row)
     rows = []
-    for name in names:
+    for name in list(names)[:MOST_ROWS]:
         cells = [manifest["metrics"][variant].get(name) for variant in variants]
         # A bar is drawn where all values are shares of a whole.
         bars = all(v is None or 0 <= v <= 1 for v in cells)
         rows.append((name, cells, bars))
     return {"variants": variants, "rows": rows}
+
+
+def _timing(timing: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay out times that were taken in turns, with the interval of each ratio."""
+    figures = timing_rows(timing)
+    rows = [
+        (name, *(row.get(name, "-") for row in figures.values())) for name in timing["variants"]
+    ]
+    return {"header": ("variant", *figures), "rows": rows}
 
 
 def _times(manifest: Mapping[str, Any]) -> Iterator[Block]:
@@ -158,39 +178,37 @@ def times_rows(variants: Mapping[str, Any]) -> list[tuple[str, ...]]:
     ]
 
 
-def origin_rows(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Say on what the run depends, beside its config: (label, value)."""
-    machine, model = manifest.get("machine", {}), manifest.get("model", {})
-    if machine:
-        cpu = machine["cpu"]
-        yield "processor", f"{cpu['model']}, {cpu['cores']} cores, {cpu['threads']} threads"
-        for gpu in machine["gpus"]:
-            yield "GPU", f"{gpu['name']}, {size(gpu['memory_bytes'])}"
-        yield "system", f"{machine['system']}, Python {machine['python']}"
-        yield "libraries", ", ".join(f"{n} {v}" for n, v in machine["versions"].items())
-    if model:
-        revision = f" at {model['revision']}" if model.get("revision") else ""
-        dtype = model.get("dtype", "")
-        yield "model", f"{model['source']}{revision}, {model['pipeline']} {dtype}".strip()
-        weights = sum(file["bytes"] for file in model["files"].values())
-        if weights:
-            yield "size of the model", size(weights)
-    repository = manifest.get("repository")
-    if repository:
-        changed = " with uncommitted changes" if repository["dirty"] else ""
-        yield "repository", f"{repository['commit']}{changed}"
-    yield "seed", str(manifest.get("seed", NOTHING))
-    yield "command", str(manifest.get("command", NOTHING))
+def _parallel(manifest: Mapping[str, Any]) -> Iterator[Block]:
+    """Show who computed what: as planned, and what each rank did over its steps."""
+    plan, ranks = manifest.get("parallel") or {}, manifest.get("ranks") or {}
+    rows: dict[str, list[tuple[str, float, float]]] = {}
+    table = []
+    for place, rank in enumerate(ranks.get("each", [])):
+        for variant, steps in (rank.get("steps") or {}).items():
+            if steps.get("count"):
+                ends = list(accumulate(steps["median_ms"]))
+                bars = zip(ends, steps["median_ms"], strict=True)
+                # The gap shows where a step ends.
+                rows[f"rank {place}, {variant}"] = [(variant, e - t, 0.94 * t) for e, t in bars]
+        memory = (size(value) for value in (rank.get("peak_memory_bytes") or {}).values())
+        sent = sum((rank.get("sent") or {}).values())
+        table.append((place, rank.get("device", NOTHING), ", ".join(memory), size(sent)))
+    if plan or table:
+        order = sorted(rows, key=lambda row: (row.partition(", ")[2], row))
+        shown = {row: rows[row] for row in order[:MOST_RANKS]}
+        title = "steps of each rank over time"
+        figure = bars_figure(shown, "ms (median)", title) if shown else ""
+        data = {"plan": plan, "figure": figure, "rows": table}
+        yield Block("parallel", "Ranks", 32, data | {"simulated": ranks.get("simulated", False)})
 
 
 def _curves(folder: Path) -> Iterator[Block]:
-    """Draw every figure that was logged again and again, such as a loss over steps."""
+    """Draw what was logged over and over, such as the losses of a training."""
     series: dict[str, dict[str, list[tuple[float, float]]]] = {}
-    for number_of_line, line in enumerate(_lines(folder / "metrics.jsonl")):
-        x = line.pop("step", number_of_line)
-        variant = line.pop("variant", "main")
+    for place, line in enumerate(_lines(folder / "metrics.jsonl")):
+        variant, x = str(line.pop("variant", "")), line.pop("step", place)
         for name, value in line.items():
-            if isinstance(value, int | float):
+            if isinstance(value, int | float) and isinstance(x, int | float):
                 series.setdefault(name, {}).setdefault(variant, []).append((x, value))
     figures = [
         lines_figure(by_variant, "step", name)
@@ -198,17 +216,43 @@ def _curves(folder: Path) -> Iterator[Block]:
         if max(map(len, by_variant.values())) >= FEWEST_POINTS
     ]
     if figures:
-        yield Block("curves", "Curves", 40, {"figures": figures})
+        data = {"figures": figures[:MOST_FIGURES], "left_out": len(figures[MOST_FIGURES:])}
+        yield Block("curves", "Curves", 40, data)
+
+
+def _sections(folder: Path, manifest: Mapping[str, Any], room: Room) -> Iterator[Block]:
+    """Show what hooks added."""
+    left = MOST_SECTIONS
+    for place, section in enumerate(manifest.get("sections", [])):
+        left -= len(escape(json.dumps(section)))
+        shots = [
+            (shot, caption)
+            for n, (path, caption) in enumerate(section["pictures"])
+            if (shot := shot_of(folder, path, f"section-{place}-{n}", room)) is not None
+        ]
+        figure = _section_figure(section, f"section {place}")
+        data = {"section": section, "shots": shots, "figure": figure, "fits": left >= 0}
+        yield Block("section", section["title"], section["order"], data)
+
+
+def _section_figure(section: Mapping[str, Any], salt: str) -> str:
+    series = {name: points for name, points in (section.get("series") or {}).items() if points}
+    if not series:
+        return ""
+    x_label, y_label = section["axes"]
+    return lines_figure(series, x_label, y_label, joined=section["joined"], salt=salt)
 
 
 def _sites(manifest: Mapping[str, Any]) -> dict[str, Any]:
     held: dict[str, dict[str, str]] = {}
-    variants = [v for v, about in manifest["variants"].items() if about.get("sites_held")]
+    known = manifest.get("variants", {})
+    variants = [v for v, about in known.items() if about.get("sites_held")]
     for variant in variants:
-        for label, paths in manifest["variants"][variant]["sites_held"].items():
+        for label, paths in known[variant]["sites_held"].items():
             for path in paths:
                 held.setdefault(path, {})[variant] = label
-    return {"sites": manifest["sites"], "variants": variants, "held": held}
+    sites: Sequence[Any] = manifest["sites"]
+    return {"sites": sites, "shown": sites[:MOST_ROWS], "variants": variants, "held": held}
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -219,35 +263,10 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
-
-
-def _duration(manifest: Mapping[str, Any]) -> float | None:
-    if "ended" not in manifest:
-        return None
-    began, ended = (datetime.fromisoformat(manifest[key]) for key in ("started", "ended"))
-    return (ended - began).total_seconds()
-
-
-def number(value: float | None) -> str:
-    """Write a figure with four digits."""
-    return NOTHING if value is None else f"{value:.4g}"
-
-
-def seconds(value: float) -> str:
-    """Write a duration as a person would say it."""
-    if value < 1:
-        return f"{value * 1000:.0f} ms"
-    if value < 120:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    return f"{minutes} min {rest} s" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def size(value: float) -> str:
-    """Write a number of bytes."""
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:.3g} GB"
+    if not path.is_file():
+        return ""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        text = file.read(MOST_TEXT + 1)
+    if len(text) <= MOST_TEXT:
+        return text
+    return f"{text[:MOST_TEXT]}\n# cut here: the whole is in {path.name}"

@@ -11,8 +11,9 @@ from typing import Any
 
 from genhub.api import GenHubError, Genotype, SearchSpace, Trial
 
-__all__ = ["TrialBook"]
+__all__ = ["TRIALS", "TrialBook"]
 
+TRIALS = "trials.jsonl"
 Key = tuple[str, int, int]  # fingerprint, budget, seed
 
 

@@ -9,8 +9,7 @@ from typing import Any
 from genhub.api import SearchSpace, SearchStrategy
 from genhub.config import to_yaml
 from genhub.execution.folder import replace_file
-from genhub.execution.target import TRIALS
-from genhub.search.book import TrialBook
+from genhub.search.book import TRIALS, TrialBook
 from genhub.search.evaluation import Evaluator, SearchOver, overrides_of
 from genhub.search.results import Results
 

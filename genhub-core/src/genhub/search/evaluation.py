@@ -23,6 +23,7 @@ __all__ = ["Evaluator", "SearchOver", "overrides_of"]
 
 MOST_FAILURES = 5  # in a row
 FOLDER = "trials"
+GENERATES: Mapping[str, Any] = {"task": {"type": "generate"}, "search": None}
 
 log = logging.getLogger("genhub")
 
@@ -84,7 +85,7 @@ class Evaluator:
     def compare(self) -> None:
         """Make the variants that the config compares with, the baseline first."""
         for variant in sorted(self._run.config.compare, key=lambda name: name != "baseline"):
-            with self._run.pipeline(variant, set={"metrics": self.metrics}):
+            with self._run.pipeline(variant, set={**GENERATES, "metrics": self.metrics}):
                 requests = self._run.requests(variant)
                 made = tuple(a for request in requests for a in self._run.generate(request))
                 self._run.measure(made, self._baseline)
@@ -191,7 +192,7 @@ def costs_of(space: SearchSpace, genotype: Genotype) -> dict[str, float]:
 
 def overrides_of(space: SearchSpace, genotype: Genotype) -> dict[str, Any]:
     """Give what makes the run's config one that generates with a genotype."""
-    overrides: dict[str, Any] = {"task": {"type": "generate"}, "search": None}
+    overrides = dict(GENERATES)
     for role in space.describe().roles:
         built = space.build(genotype, role)
         if not isinstance(built, Mapping):

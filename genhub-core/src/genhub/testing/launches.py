@@ -47,7 +47,8 @@ def on_processes(
     exception in the place of its result, one that dies has `Gone`.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["genhub.comm.distributed", function.__module__])
+    # The server imports once what every process needs.
+    context.set_forkserver_preload(["genhub.comm.distributed", "genhub.testing.rank_programs"])
     with tempfile.TemporaryDirectory() as folder:
         ranks = []
         for rank in range(world):
@@ -89,13 +90,16 @@ def _run_rank(
     import torch.distributed as dist
 
     torch.set_num_threads(1)
+    met = dist.FileStore(store, world)
     dist.init_process_group(
         "gloo",
-        store=dist.FileStore(store, world),
+        store=met,
         rank=rank,
         world_size=world,
         timeout=timedelta(seconds=_PATIENCE),
     )
+    met.set(f"ready {rank}", "")  # nobody leaves while others still connect
+    met.wait([f"ready {peer}" for peer in range(world)])
     try:
         result = function(TorchComm("cpu", timeout), *args)
     except BaseException as error:

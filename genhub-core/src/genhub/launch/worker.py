@@ -1,0 +1,48 @@
+"""What a process of `genhub run` with several ranks does: `python -m genhub.launch.worker RUN`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from genhub.errors import GenHubError, ToldElsewhere
+from genhub.execution.order import Order
+from genhub.launch.blame import to_json
+from genhub.launch.world import place_here
+from genhub.registry import default
+
+__all__ = ["ERROR", "ORDER", "main"]
+
+ORDER = "order.json"  # in the folder of logs
+ERROR = "error.json"  # in that of a rank
+
+
+def main(folder: Path) -> int:
+    """Run as the rank that the environment names; an error goes to a file that the parent reads."""
+    place = place_here()
+    if place is None:
+        raise SystemExit("genhub.launch.worker is started by `genhub run`")
+    asked = json.loads((folder / "logs" / ORDER).read_text(encoding="utf-8"))
+    order = Order(asked["config"], asked["set"], None, asked["quiet"], None, default())
+    from genhub.launch.rank import run_rank
+
+    try:
+        run_rank(order, place, folder)
+    except GenHubError as error:
+        echo = error.__cause__ if isinstance(error, ToldElsewhere) else None
+        own = echo if isinstance(echo, GenHubError) else error
+        entry = {"cause": to_json(error), "own": to_json(own)}
+        mine = folder / "logs" / f"rank{place.rank}"
+        mine.mkdir(parents=True, exist_ok=True)
+        (mine / ERROR).write_text(json.dumps(entry), encoding="utf-8")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    status = main(Path(sys.argv[1]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # threads and groups that wait for a lost rank would keep the process

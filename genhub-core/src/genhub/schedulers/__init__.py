@@ -1,0 +1,1 @@
+"""The parallel schedulers that ship with the host."""

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import guided
+import pytest
+import torch
+
+from genhub.testing.launches import on_processes, on_threads
+
+TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
+CASES = [(name, dtype) for name in guided.PIPELINES for dtype in guided.DTYPES]
+
+
+@pytest.fixture(scope="module")
+def threads():
+    return raised(on_threads(2, guided.split_over_ranks))
+
+
+@pytest.fixture(scope="module")
+def processes():
+    return raised(on_processes(2, guided.split_over_ranks))
+
+
+def raised(outcomes):
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return outcomes
+
+
+def distance(x, y):
+    return ((x - y).abs().max() / y.abs().max()).item()
+
+
+@pytest.mark.parametrize(("name", "dtype"), CASES)
+def test_two_processes_equal_two_threads_bit_for_bit(name, dtype, threads, processes):
+    for rank in (0, 1):
+        assert torch.equal(processes[rank][name, dtype], threads[rank][name, dtype])
+
+
+@pytest.mark.parametrize(("name", "dtype"), CASES)
+def test_both_ranks_end_with_what_one_process_makes(name, dtype, threads):
+    alone = guided.alone(name, dtype)
+    assert torch.equal(threads[0][name, dtype], threads[1][name, dtype])
+    assert distance(threads[0][name, dtype], alone) <= TOLERANCE[dtype]
+    assert torch.equal(threads[0][name, dtype, "again"], alone)  # detached
+    assert alone.dtype == guided.DTYPES[dtype] and alone.abs().max() > 0.1
+
+
+@pytest.mark.parametrize(("name", "dtype"), [case for case in CASES if case[0] != "wan"])
+def test_the_bytes_that_travel_are_those_of_the_plan(name, dtype, threads, processes):
+    for ranks in (threads, processes):
+        (sent, planned), (sent_too, _) = (rank[name, dtype, "bytes"] for rank in ranks)
+        assert sent + sent_too == planned > 0
+        assert rank_bytes(ranks[0][name, dtype]) * guided.STEPS == sent == sent_too
+
+
+def test_a_denoiser_that_cannot_be_probed_has_no_planned_bytes(threads):
+    (sent, planned), _ = (rank["wan", "float32", "bytes"] for rank in threads)
+    assert planned == 0 and sent == rank_bytes(threads[0]["wan", "float32"]) * guided.STEPS
+
+
+def rank_bytes(latents):
+    """Count what one rank sends per step: its branch of the output."""
+    return latents.numel() * latents.element_size()
