@@ -28,7 +28,8 @@ CONSTRAINTS = ROOT / "constraints.txt"
 LOWEST = ROOT / "constraints-min.txt"
 PLUGINS = ["linfusion"]
 PACKAGES = ["core", *PLUGINS]
-HEAVY_CORE_TESTS = ["search", "comm", "plan", "execution", "shapes", "report"]  # these need [run]
+# These need the extra [run].
+HEAVY_CORE_TESTS = ["search", "comm", "plan", "execution", "launch", "shapes", "report", "testing"]
 BROWSER_TESTS = "browser"  # and these Chromium
 
 CHROMIUM = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]

@@ -91,6 +91,20 @@ def test_a_search_leaves_a_front_and_a_config_of_its_best(tmp_path: Path) -> Non
     assert "Search" in page and f"{search['best']} *" in page
 
 
+def test_guidance_on_two_ranks_makes_the_pictures_of_one(tmp_path: Path) -> None:
+    result = genhub.run(
+        EXAMPLES / "parallel.yaml",
+        set={
+            "output.dir": str(tmp_path),
+            "launch": {"simulate": True},
+            "sampling.steps": 4,
+            "metrics": ["psnr"],
+        },
+    )
+    assert len(result.artifacts) == 4
+    assert result.metrics["main"]["psnr"] > 100
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_example_says_what_it_is_for(path: Path) -> None:
     assert path.read_text().startswith("# ")

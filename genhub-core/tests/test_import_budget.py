@@ -129,3 +129,13 @@ def test_showing_a_run_needs_no_torch(toys: ToySite, tmp_path: Path) -> None:
     manifest = {"genhub": 1, "run": "try-1", "status": "done"}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     assert not HEAVY & modules_of(toys, "show", str(tmp_path))
+
+
+def test_writing_a_new_package_needs_no_torch(toys: ToySite, tmp_path: Path) -> None:
+    arguments = ["new", "parallel-scheduler", "mine", "--dir", str(tmp_path / "new")]
+    loaded = modules_of(toys, *arguments)
+    assert not {*HEAVY, "pydantic", "pytest"} & loaded
+
+
+def test_the_authoring_kit_imports_neither_pytest_nor_torch_by_itself(toys: ToySite) -> None:
+    assert not {*HEAVY, "pytest"} & modules_after(toys, "import genhub.testing")

@@ -29,4 +29,5 @@ def registries() -> Registries:
     schedulers = found.get("parallel_schedulers")
     schedulers.add("trouble", troublemaker.Trouble, origin="toy-ranks")
     schedulers.add("each-its-own", troublemaker.EachItsOwn, origin="toy-ranks")
+    found.get("tasks").add("tally", troublemaker.Tally, origin="toy-ranks")
     return found

@@ -128,3 +128,15 @@ def test_a_checkpoint_is_written_by_the_first_rank(tmp_path: Path) -> None:
     assert FileCheckpoint(tmp_path).load() is None
     FileCheckpoint(tmp_path).save(2, {}, {})
     assert FileCheckpoint(tmp_path, writes=False).load() == (2, {}, {})
+
+
+def test_a_run_that_was_cut_short_goes_on_with_another_number_of_ranks(
+    tmp_path: Path, registries: Any
+) -> None:
+    wanted = config(tmp_path, {"type": "trouble"}, task="tally", launch=SIMULATED)
+    del wanted["input"], wanted["sampling"]
+    assert fail(wanted, registries).code == "GH606"
+    folder = (tmp_path / "runs" / "latest").resolve()
+    result = genhub.run(folder, set={"launch.processes": 3}, registries=registries)
+    assert result.folder == folder
+    assert result.metrics["main"] == {"begun_at": 3, "world": 3, "total": 10}

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from genhub.api import Needs, ParallelScheduler, PluginConfig
+from genhub.api import Needs, ParallelScheduler, PluginConfig, Task
 
 
 class TroubleConfig(PluginConfig):
@@ -93,6 +93,26 @@ class EachItsOwn(ParallelScheduler):
                     sink.write(Image.new("RGB", (8, 8), (ctx.comm.rank,) * 3), row)
 
         yield SimpleNamespace(output_ranks=tuple(range(ctx.comm.world)), generate=generate)
+
+
+class Tally(Task):
+    """Counts to 4 with a checkpoint after every number; breaks off after 2 when it begins anew."""
+
+    summary = "counts on all ranks"
+    reads = frozenset({"parallel"})
+
+    def run(self, run: Any) -> None:
+        import torch
+
+        found = run.checkpoint().load()
+        first, total = (1, torch.zeros(1)) if found is None else (found[0] + 1, found[1]["total"])
+        for number in range(first, 5):
+            if number == 3 and found is None:
+                raise ValueError("enough for today")
+            run.comm.all_reduce(share := torch.full((1,), number / run.comm.world)).wait()
+            total += share
+            run.checkpoint().save(number, {"total": total}, {})
+            run.log(begun_at=first, world=run.comm.world, total=float(total))
 
 
 def _make(trouble: str) -> None:

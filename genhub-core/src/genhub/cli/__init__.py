@@ -26,6 +26,8 @@ COMMANDS = {
     "plan": "show what would be attached where, and run nothing",
     "plugins": "list what the installed packages offer",
     "report": "write the page of a run again, or one about several runs",
+    "new": "write the package of a new plugin, ready to run",
+    "check": "check that a plugin keeps to the rules of its kind",
     "schema": "print the JSON Schema of the files, for editors",
     "show": "tell how a run or one of its files was made",
     "examples": "list, print or write files to start from",
@@ -149,7 +151,11 @@ def _tell(error: GenHubError, as_json: bool) -> None:
 def _tell_remarks() -> None:
     """Tell what the plugins that were loaded have done, where nothing else has told it."""
     registry = sys.modules.get("genhub.registry")
-    for remark in registry.default().take_remarks() if registry is not None else ():
+    if registry is None:
+        return
+    from genhub.streams import printable
+
+    for remark in registry.default().take_remarks():
         sys.stderr.write(printable(f"warning: {remark}\n"))
 
 

@@ -38,9 +38,9 @@ def find_target(
 ) -> Target:
     """Read a YAML file or a map, the config of a run folder, or the one in a file of results.
 
-    A folder whose run did not end well is gone on with; with overrides, or where its config was
-    changed, it would be another run, so it begins anew. Raises GH608 for a folder or file of
-    another kind.
+    A folder whose run did not end well is gone on with; with overrides of more than `launch`, or
+    where its config was changed, it would be another run, so it begins anew. Raises GH608 for a
+    folder or file of another kind.
     """
     if isinstance(config, Mapping):
         return Target(load(config, set=set, registries=registries))
@@ -64,9 +64,15 @@ def _of_folder(path: Path, set: Overrides, registries: Registries) -> Target:
     # The report is noted last: without it the run was killed between its results and its end.
     whole = manifest.get("status") == "done" and "report" in manifest
     digest = sha256((path / RESOLVED).read_bytes()).hexdigest()
-    goes_on = not whole and not set and manifest.get("config_sha256") == digest
+    goes_on = not whole and not _changes(set) and manifest.get("config_sha256") == digest
     given = bool(manifest.get("pipeline_given"))
     return Target(loaded, path if goes_on else None, path.name, given)
+
+
+def _changes(set: Overrides) -> bool:
+    """Say whether overrides change what is made, and not only where it is computed."""
+    keys = set if isinstance(set, Mapping) else (entry.partition("=")[0] for entry in set)
+    return any(key.strip().partition(".")[0] != "launch" for key in keys)
 
 
 def _of_artifact(path: Path, set: Overrides, registries: Registries) -> Target:

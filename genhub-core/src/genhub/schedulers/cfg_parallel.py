@@ -102,12 +102,12 @@ def _payload(facts: Facts, name: str, denoiser: Any) -> int:
 
     import torch
 
-    from genhub.plan.observe import twin_of
+    from genhub.plan.observe import Architecture
 
     try:
         args, kwargs = facts.example_call(name)
         with torch.no_grad():
-            output = twin_of(denoiser)(*args, **kwargs)[0]
+            output = Architecture.of(denoiser).on_meta()(*args, **kwargs)[0]
         size = output.numel()
     except Exception:  # no example call is known, or the architecture resists meta tensors
         size = math.prod(facts.latent.shape) if facts.latent.shape else 0
