@@ -25,6 +25,13 @@ def test_a_wheel_holds_types_weights_and_no_tests(distribution: str, package: st
     assert top <= {package, *(name for name in top if name.endswith(".dist-info"))}
 
 
+def test_the_host_brings_the_error_page_and_the_examples() -> None:
+    listed = _files("genhub-core")
+    assert "genhub/explain/errors.md" in listed
+    for name in ("quickstart.yaml", "linear.yaml", "captions-200.txt", "demo-prompts.txt"):
+        assert f"genhub/examples/{name}" in listed
+
+
 @pytest.mark.parametrize("distribution", PACKAGES)
 def test_entry_points_resolve(distribution: str) -> None:
     ours = [

@@ -22,6 +22,7 @@ import pluggy
 
 from genhub import hookspecs
 from genhub.api.markers import PROJECT
+from genhub.api.runtime import Section
 from genhub.errors import GenHubError, PlanRejected, PluginBroken
 from genhub.kinds import CORE
 from genhub.registry import Entry, Registries, canonical, default
@@ -56,6 +57,7 @@ class Hooks:
         strict: bool = False,
     ) -> None:
         self.problems: list[str] = []
+        self._begun = False
         self._kept: frozenset[str] | None = None  # None: all
         self._strict = strict
         self._registry = (registries or default()).get("hooks")
@@ -70,6 +72,7 @@ class Hooks:
                 self._register(_Listener(entry, named=True))
             elif entry.status != "disabled" and canonical(entry.dist) in active:
                 self._register(_Listener(entry, named=False))
+        self._begun = True
 
     def call(self, name: str, **kwargs: Any) -> list[Any]:
         """Call every listener and give what they return, without the Nones.
@@ -119,10 +122,12 @@ class Hooks:
         @wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
             try:
-                return function(*args, **kwargs)
+                result = function(*args, **kwargs)
+                _check_result(hook, result)
             except (Exception, SystemExit) as error:
                 self._failed(listener, hook, error)
                 return None
+            return result
 
         return call
 
@@ -189,7 +194,25 @@ class Hooks:
         problem = f"{message}; it is switched off for this run"
         if problem not in self.problems:
             self.problems.append(problem)
-            log.warning("%s", problem)
+            if self._begun:  # the run that begins takes up what was found before
+                log.warning("%s", problem)
+
+
+def _check_result(hook: str, result: Any) -> None:
+    """Raise TypeError for what the host cannot use of an implementation's answer."""
+    if result is None:
+        return
+    if hook == "genhub_metrics":
+        numbers = isinstance(result, dict) and all(
+            isinstance(name, str) and isinstance(value, int | float)
+            for name, value in result.items()
+        )
+        if not numbers:
+            raise TypeError(f"it gave {result!r:.80}, not numbers by name")
+    if hook == "genhub_report" and not (
+        isinstance(result, list | tuple) and all(isinstance(one, Section) for one in result)
+    ):
+        raise TypeError(f"it gave {result!r:.80}, not a list of genhub.api.Section")
 
 
 def implementations(entry: Entry, plugin: Any) -> list[tuple[str, Any]]:

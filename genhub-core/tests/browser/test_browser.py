@@ -19,9 +19,10 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 from genhub.report.page import write_report
+from genhub.report.side_by_side import write_side_by_side
 
 HAS_AV = importlib.util.find_spec("av") is not None
-PAGES = [*runfolders.ALL, *(["film"] if HAS_AV else [])]
+PAGES = [*runfolders.ALL, "several", *(["film"] if HAS_AV else [])]
 FOCUSABLE = "a[href], button, summary, audio, video, [tabindex='0']"
 NAMES = """
     const shown = (e) => e.checkVisibility({visibilityProperty: true});
@@ -35,7 +36,14 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     made = dict(runfolders.ALL)
     if HAS_AV:
         made["film"] = lambda folder: runfolders.video(folder, "mp4")
-    return {name: write_report(make(folder / name)).as_uri() for name, make in made.items()}
+    written = {name: write_report(make(folder / name)) for name, make in made.items()}
+    for name in ("one", "other"):
+        runfolders.compared(folder / name)
+        (folder / name / "resolved.yaml").write_text(f"genhub: 1\nname: {name}\n")
+    written["several"] = write_side_by_side(
+        [folder / "one", folder / "other"], folder / "both.html"
+    )
+    return {name: path.as_uri() for name, path in written.items()}
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,9 @@ import guided
 import pytest
 import torch
 
+from genhub.comm import ThreadComm
+from genhub.comm.replica import replica
+from genhub.plan import attach
 from genhub.testing.launches import on_processes, on_threads
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
@@ -62,3 +65,20 @@ def test_a_denoiser_that_cannot_be_probed_has_no_planned_bytes(threads):
 def rank_bytes(latents):
     """Count what one rank sends per step: its branch of the output."""
     return latents.numel() * latents.element_size()
+
+
+def test_the_plan_is_drawn_alike_on_every_rank():
+    pipeline = guided.shapes("float32")
+    plans = [
+        attach(replica(pipeline), parallel={"type": "cfg-parallel"}, comm=comm).plan
+        for comm in ThreadComm.group(2)
+    ]
+    plan = plans[0].parallel
+    lines = plan.timeline().splitlines()
+
+    assert plans[0].digest == plans[1].digest
+    assert [line[:16] for line in lines[1:3]] == ["rank 0  [ uncond", "rank 1  [ cond  "]
+    assert lines[1].count("=swap=>") == lines[0].count("step") == 3
+    assert lines[3] == "swap: 4096 bytes each way per sample"  # 4 x 16 x 16 cells of 4 bytes
+    assert plan.bytes(20, samples=3) == 2 * 4096 * 20 * 3
+    assert (plan.speedup(), plan.shard(0), plan.shard(1)) == (2.0, None, None)

@@ -150,6 +150,40 @@ def test_the_resolved_config_has_the_variants_and_stays_as_it_is(
         assert again.variant(name).config == loaded.variant(name).config
 
 
+ODD_PATHS = st.sampled_from(
+    ["seed", "sampling", "sampling.steps", "attention", "attention.0.factor", "a..b", "", ".", "x",
+     "input.prompts", "variants.a.seed", "compare", "sweep", "task.type", "model.source", "0"]
+)  # fmt: skip
+ODD_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 9)
+    | st.floats()
+    | st.text("a:/.\x00 $", max_size=4),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ODD_PATHS, inner, max_size=2),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    sweep=st.dictionaries(ODD_PATHS, st.lists(ODD_VALUES, max_size=3) | ODD_VALUES) | ODD_VALUES,
+    more=st.fixed_dictionaries(
+        {}, optional={"variants": ODD_VALUES, "compare": ODD_VALUES, "time": ODD_VALUES}
+    ),
+)
+def test_whatever_is_swept_is_a_config_or_an_error_of_ours(
+    sweep: Any, more: dict[str, Any], registries: Registries
+) -> None:
+    config = {"genhub": 1, "attention": [{"type": "scale"}], "sweep": sweep, **more}
+    try:
+        loaded = load(config, registries=registries)
+    except GenHubError as error:
+        assert error.problems
+    else:
+        assert load(to_map(loaded.config), registries=registries).config == loaded.config
+
+
 def test_the_schema_knows_sweeps_and_offers_paths(registries: Registries) -> None:
     schema = json_schema(registries)
     Draft202012Validator.check_schema(schema)

@@ -17,6 +17,7 @@ from conftest import small_config, toy_registries
 from genhub.execution.progress import figures_table
 from genhub.execution.speedup import UNTOLD, Speedup, in_words, speedup
 from genhub.execution.timing import FEWEST_ROUNDS, MOST_ROUNDS, orders, rounds_for
+from genhub.report.facts import cards
 
 HEARD: list[str] = []
 
@@ -154,6 +155,15 @@ def test_the_table_at_the_end_has_the_figures(made: Any) -> None:
     assert [line.split("  ")[0] for line in lines[1:]] == [
         "ms per step", "ms per sample", "times as fast as baseline",
     ]  # fmt: skip
+
+
+def test_the_report_shows_times_that_were_taken_in_turns(made: Any) -> None:
+    text = made.report.read_text(encoding="utf-8")
+    assert "Time, taken in turns" in text and "times as fast as baseline" in text
+    manifest = json.loads((made.folder / "manifest.json").read_text())
+    shown = {label: value for label, value, unit in cards(manifest) if unit == "ms per step"}
+    for name, found in made.timing["variants"].items():
+        assert shown[name] == f"{found['ms_per_step']:.4g}"
 
 
 def test_many_variants_have_a_row_each() -> None:

@@ -20,12 +20,14 @@ def run_by(launcher: list[str], site: Path, folder: Path, wanted: dict[str, Any]
 def test_accelerate_launch_starts_the_ranks(site: Path, tmp_path: Path) -> None:
     launcher = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     launcher += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    status, out, err = run_by(launcher, site, tmp_path, config(tmp_path, {"type": "cfg-parallel"}))
+    wanted = config(tmp_path, {"type": "trouble", "trouble": "warns"})
+    status, out, err = run_by(launcher, site, tmp_path, wanted)
     assert status == 0, err
     assert out.count("results: ") == 1
     (folder,) = (tmp_path / "runs").glob("pair-*")  # one for all ranks
     manifest = manifest_in(tmp_path)
     assert manifest["status"] == "done" and manifest["ranks"]["world"] == 2
+    assert manifest["problems"] == ["rank 1: the wind is from the west"]
     assert len(list(folder.glob("artifacts/*.png"))) == 2
 
 

@@ -13,7 +13,7 @@ import genhub
 from genhub import GenHubError
 from genhub.comm import ThreadComm, in_threads
 from genhub.errors import PeerLost
-from genhub.launch.alone import alone
+from genhub.launch.alone import alone, together
 
 SIMULATED = {"simulate": True, "devices": "cpu", "timeout": 3.0}
 
@@ -93,24 +93,33 @@ class _Counted:
         self.told = threading.Semaphore(0)
 
     def gather_objects(self, value: Any) -> list[Any]:
-        listed = self._comm.gather_objects(value)
+        by_rank = self._comm.gather_objects(value)
         self.told.release()
-        return listed
+        return by_rank
 
 
-def test_others_wait_for_one_rank_far_longer_than_for_an_answer() -> None:
+@pytest.mark.parametrize("slow", [0, 2])
+def test_ranks_wait_for_the_work_of_one_far_longer_than_for_an_answer(slow: int) -> None:
     def work_for_many_signs(comm: ThreadComm) -> Any:
         counted = _Counted(comm)
 
-        def work() -> dict[str, int]:
-            for _ in range(9):  # each a third of the timeout
+        def work() -> int:
+            for _ in range(9 if comm.rank == slow else 0):  # each a third of the timeout
                 assert counted.told.acquire(timeout=30)
-            return {"made": 3}
+            return 10 * comm.rank
 
-        return alone(counted, work)
+        return together(counted, work, lambda own: own + 1)
 
     group = ThreadComm.group(3, timeout=0.3)
-    assert in_threads(group, work_for_many_signs) == [{"made": 3}] * 3
+    outcomes = in_threads(group, work_for_many_signs)
+    assert outcomes == [(0, [1, 11, 21]), (10, [1, 11, 21]), (20, [1, 11, 21])]
+
+
+def test_all_ranks_get_what_one_has_made() -> None:
+    def made_by_the_first(comm: ThreadComm) -> Any:
+        return alone(comm, lambda: {"made by": comm.rank})
+
+    assert in_threads(ThreadComm.group(2), made_by_the_first) == [{"made by": 0}] * 2
 
 
 def test_others_stop_waiting_when_the_rank_that_works_fails() -> None:

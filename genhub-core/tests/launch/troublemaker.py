@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -16,7 +17,7 @@ from genhub.api import Needs, ParallelScheduler, PluginConfig, Task
 
 
 class TroubleConfig(PluginConfig):
-    trouble: Literal["none", "raises", "killed", "exits", "stuck", "plans"] = Field(
+    trouble: Literal["none", "warns", "raises", "killed", "exits", "stuck", "plans"] = Field(
         "none", description="what one rank does"
     )
     rank: int = Field(1, description="which one")
@@ -116,6 +117,8 @@ class Tally(Task):
 
 
 def _make(trouble: str) -> None:
+    if trouble == "warns":
+        logging.getLogger("genhub").warning("the wind is from the west")
     if trouble == "raises":
         raise ValueError("the cat sat on the cable")
     if trouble == "killed":

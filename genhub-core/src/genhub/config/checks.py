@@ -12,6 +12,7 @@ from genhub.api import Needs
 from genhub.api.genotypes import COSTS
 from genhub.api.search import SearchSpace
 from genhub.config.faults import of_fault
+from genhub.config.files import MOST_PROMPTS, read_bounded
 from genhub.config.messages import place
 from genhub.config.model import RunConfig
 from genhub.config.names import Named, Used, look_up
@@ -252,12 +253,14 @@ def _unusable(path: str, node: Node) -> tuple[str, str] | None:
         return f"{said} a .txt file", "write a list, one prompt after each '-'"
     shown = node.spelling or node.value
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            filled = any(line.strip() for line in file)
+        data = read_bounded(path, MOST_PROMPTS + 1)
+        filled = bool(data.decode("utf-8-sig").strip())
     except UnicodeDecodeError:
         return f"the file of prompts '{shown}' is not UTF-8", "save it as UTF-8"
     except (OSError, ValueError) as error:
         cause = getattr(error, "strerror", None) or "this is no name of a file"
         looked = "" if node.spelling is not None else f"looked for {path}"
         return f"cannot read the file of prompts '{shown}': {cause.lower()}", looked
+    if len(data) > MOST_PROMPTS:
+        return f"the file of prompts '{shown}' is larger than {MOST_PROMPTS} bytes", ""
     return None if filled else (f"the file of prompts '{shown}' is empty", "one prompt per line")

@@ -11,8 +11,9 @@ from genhub.config.references import substitute
 from genhub.config.tree import Node, merge
 from genhub.errors import GenHubError, Mark, Problem
 
-__all__ = ["expand", "read_file", "task_as_block"]
+__all__ = ["MOST_PROMPTS", "expand", "read_bounded", "read_file", "task_as_block"]
 
+MOST_PROMPTS = 1 << 26  # bytes of a file of prompts
 MOST_BASES = 8  # files in a row that extend one another
 
 
@@ -77,14 +78,24 @@ def _base(named: Node, problems: list[Problem], chain: tuple[str, ...]) -> Node:
     return expand(root, problems, (*chain, real))
 
 
+def read_bounded(path: str, most: int) -> bytes:
+    """Give the first `most` bytes of a file; a pipe that nobody writes to is empty.
+
+    Raises OSError, and ValueError for what is no name of a file.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with open(handle, "rb") as file:  # opening a pipe would wait for a writer, reading does not
+        os.set_blocking(handle, True)
+        return file.read(most)
+
+
 def _trouble(message: str, mark: Mark | None, hint: str = "") -> GenHubError:
     return GenHubError("GH108", message, hint=hint, mark=mark)
 
 
 def _text_of(path: str) -> str:
     try:
-        with open(path, "rb") as file:
-            data = file.read(MOST_BYTES + 4)  # a byte order mark does not count
+        data = read_bounded(path, MOST_BYTES + 4)  # a byte order mark does not count
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
     try:

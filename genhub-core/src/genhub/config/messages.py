@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,6 +16,8 @@ from genhub.config.tree import Loc, Node, child, dotted, find
 from genhub.errors import Mark, Problem
 
 __all__ = ["explain", "of_wrong_type", "place", "shown"]
+
+MOST_EXPLAINED = 1000  # errors of one config; nobody reads as many
 
 # Error types that mean "another type of value": what was expected.
 _EXPECTED = {
@@ -57,16 +60,16 @@ class _Error:
 
 
 def explain(errors: Iterable[Any], root: Node, model: type[BaseModel]) -> list[Problem]:
-    """Turn the errors of one validation into problems, one per place."""
+    """Turn the errors of one validation into problems, one per place, up to a sensible number."""
     grouped: dict[Loc, list[_Error]] = {}
-    for detail in errors:
+    for detail in islice(errors, MOST_EXPLAINED):
         error = _cleaned(detail, root, model)
         grouped.setdefault(error.loc, []).append(error)
     problems = []
+    blocks = {loc[:end] for loc in grouped for end in range(len(loc))}
     for loc, found in grouped.items():
-        inside = any(other[: len(loc)] == loc and other != loc for other in grouped)
         kept = [e for e in found if not (e.type in (*_EXPECTED, *_CHOICE) and e.of_union)]
-        if not kept and not inside:
+        if not kept and loc not in blocks:
             kept = found
         if kept:
             problems.append(_Sentence(loc, kept, root, model).problem())

@@ -43,7 +43,7 @@ def work(under_way: ProcessRun, files: RunFolder, target: Target) -> GenHubError
         with under_way.phases.measure("metrics"):
             for figures in under_way.hooks.call("genhub_metrics", run=under_way):
                 under_way.log_for("main", figures)
-    except (Exception, KeyboardInterrupt, SystemExit) as error:
+    except BaseException as error:  # plugins raise what they like
         with suppress(OSError):  # the disk may be what is full
             write_traceback(files.logs, error, under_way.redact)
         return explain(error, during=under_way.phases.current, drivers=under_way.drivers)
@@ -82,7 +82,7 @@ def conclude(
             problems=list(under_way.summary.problems),
             report=REPORT if report.is_file() else None,
         )
-    except (Exception, KeyboardInterrupt, SystemExit) as late:
+    except BaseException as late:
         if error is None:
             error = explain(late, during="the report", drivers=under_way.drivers)
             with suppress(OSError, GenHubError):

@@ -14,11 +14,14 @@ import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import fields
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from genhub.api import Artifact, Sample
+from genhub.config.files import read_bounded
 from genhub.errors import GenHubError
 from genhub.execution.faults import is_disk_full, refused
 from genhub.execution.lock import FolderLock, this_process
@@ -29,6 +32,14 @@ MANIFEST = "manifest.json"
 SCHEMA = 1
 _RESERVE = ".reserve"
 _RESERVED_BYTES = 256 * 1024
+
+MOST_MANIFEST = 1 << 28  # bytes
+_FORM = {
+    "artifacts": list, "problems": list, "error": list, "sections": list, "plugins": list,
+    "variants": dict, "metrics": dict, "phases": dict, "model": dict,
+}  # fmt: skip
+_OF_ARTIFACT = {field.name for field in fields(Artifact)}
+_OF_SAMPLE = {field.name for field in fields(Sample)}
 
 Redact = Callable[[str], str]
 
@@ -85,6 +96,7 @@ class RunFolder:
 
         Raises GH610 while another process works in it.
         """
+        _refuse_links(path)
         lock = FolderLock(path, read_manifest(path).get("process"))
         folder = cls(path, read_manifest(path), redact)  # anew: its holder may just have ended
         folder._lock = lock
@@ -173,16 +185,33 @@ class _Seen(RunFolder):
 def read_manifest(path: Path) -> dict[str, Any]:
     """Read the manifest of a run folder; raises GH608 where there is none that can be read."""
     try:
-        manifest = json.loads((path / MANIFEST).read_bytes())
+        manifest = json.loads(read_bounded(str(path / MANIFEST), MOST_MANIFEST))
     except FileNotFoundError:
         raise GenHubError(
             "GH608", f"{path} is no run folder: it has no {MANIFEST}", hint="give a folder of runs/"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise GenHubError("GH608", f"{path / MANIFEST} cannot be read: {error}") from error
     if not isinstance(manifest, dict) or manifest.get("genhub") != SCHEMA:
         raise GenHubError("GH608", f"{path / MANIFEST} is no manifest of this version of GenHub")
+    wrong = [key for key, kind in _FORM.items() if not isinstance(manifest.get(key), kind | None)]
+    if wrong or not all(map(_is_artifact, manifest.get("artifacts") or ())):
+        what = wrong[0] if wrong else "artifacts"
+        raise GenHubError("GH608", f"{path / MANIFEST} is damaged: its '{what}' make no sense")
     return manifest
+
+
+def _is_artifact(entry: Any) -> bool:
+    """Say whether an entry of the manifest is one that a run has written."""
+    texts = ("path", "kind", "sha256")
+    return (
+        isinstance(entry, dict)
+        and all(isinstance(entry.get(key), str) for key in texts)
+        and isinstance(entry.get("info", {}), dict)
+        and isinstance(entry.get("sample"), dict)
+        and {"index", "seed"} <= set(entry["sample"]) <= _OF_SAMPLE
+        and set(entry) <= _OF_ARTIFACT
+    )
 
 
 def replace_file(path: Path, content: bytes) -> str:
@@ -202,6 +231,17 @@ def replace_file(path: Path, content: bytes) -> str:
             temporary.unlink(missing_ok=True)
         raise
     return sha256(content).hexdigest()
+
+
+def _refuse_links(folder: Path) -> None:
+    """Raise GH608 where writing into a folder would write elsewhere."""
+    for path in (*folder.iterdir(), *folder.glob("artifacts/*")):
+        if path.is_symlink():
+            raise GenHubError(
+                "GH608",
+                f"{folder} cannot be gone on with: {path.name} in it is a link to somewhere else",
+                hint="no run makes links in its folder; delete it, or begin anew from config.yaml",
+            )
 
 
 def _each_text(value: Any, change: Redact) -> Any:

@@ -28,12 +28,12 @@ from genhub.execution.machine import about_model, about_plugins
 from genhub.execution.models import Models, Replicas
 from genhub.execution.phases import Phases, StepTimes, peak_memory
 from genhub.execution.requests import samples_of, warn_of_cut_prompts
-from genhub.execution.result import artifact_of
+from genhub.execution.result import artifact_of, listed
 from genhub.execution.sinks import NoSink, open_sink
-from genhub.execution.summary import Summary
+from genhub.execution.summary import Summary, finite
 from genhub.execution.timing import Turn, WarmUp, take_turns, time_batch
 from genhub.hooks import Hooks
-from genhub.launch.alone import alone
+from genhub.launch.alone import alone, together
 from genhub.metrics.measure import figures_of
 from genhub.registry import Registries
 
@@ -128,7 +128,8 @@ class ProcessRun:
         with ExitStack() as stack:
             stack.enter_context(without_noise())
             with self.phases.measure("load"):
-                model, fresh = stack.enter_context(self.models.lent(loaded.config))
+                lent = self.models.lent(loaded.config)
+                (model, fresh), _ = together(self.comm, lambda: stack.enter_context(lent))
             if fresh:
                 self._note_model(model)
             with self.phases.measure("attach"):
@@ -188,32 +189,38 @@ class ProcessRun:
         """
         active = self._entered()
         if self.comm.world == 1:
-            return self._make(active, request)
+            return self._save(*self._make(active, request))
         if active.attached.plan.scheduler is None:  # for one rank: exactly what a run of one makes
-            listed = alone(self.comm, lambda: self._listed(active, request))
-            return tuple(map(artifact_of, listed))
-        by_rank = self.comm.gather_objects(self._listed(active, request))
-        made = [[artifact_of(entry) for entry in listed] for listed in by_rank]
-        self._keep([a for rank in made[1:] for a in rank], 0.0)  # rank 0 keeps what others wrote
-        return tuple(a for rank in made for a in rank)
+            kept = alone(self.comm, lambda: listed(self._save(*self._make(active, request))))
+            return tuple(map(artifact_of, kept))
+        made = self._make(active, request)
+        _, by_rank = together(self.comm, lambda: self._save(*made), listed)
+        own, *others = [tuple(map(artifact_of, rank)) for rank in by_rank]
+        for artifacts in others:  # rank 0 keeps what others wrote
+            self._keep(artifacts, 0.0)
+        return sum(others, own)
 
-    def _make(self, active: Active, request: Request) -> tuple[Artifact, ...]:
+    def _make(self, active: Active, request: Request) -> tuple[Sink, Sequence[Any], float]:
+        """Make one batch; give what is still to be written, where, and the seconds it took."""
         payloads = payloads_of(active.loaded.config, request.samples, self.is_given)
         kept = self._kept.of(request, payloads)
-        whole = len(kept) == len(request.samples)
+        first, whole = self.comm.rank == 0, len(kept) == len(request.samples)
         if self._kept.any and active.attached.context.comm.agree(whole):
             self._steps_done += active.loaded.config.sampling.steps
-            return self._keep(tuple(kept.values()) if self.comm.rank == 0 else (), 0.0)
+            return KeptSink(NoSink(), request, payloads, kept, tells=first), (), 0.0
         sink: Sink = NoSink()
         if writes(active.attached.installed, self.comm):
             sink = self.sink(request, active.attached.context.facts.modality)
-        sink = KeptSink(sink, request, payloads, kept, tells=self.comm.rank == 0)
+        sink = KeptSink(sink, request, payloads, kept, tells=first)
         if self.config.compare and active.name not in self.summary.steps:
             warm_up(active, request, self.phases)
         times = self.summary.steps.setdefault(active.name, StepTimes())
         begun = time.perf_counter()
         made = make(active, request, sink, self.phases, lambda end: self._told(end, request, times))
         seconds = time.perf_counter() - begun
+        return sink, made, seconds
+
+    def _save(self, sink: Sink, made: Sequence[Any], seconds: float) -> tuple[Artifact, ...]:
         with self.phases.measure("save"):
             try:
                 for index, picture in enumerate(made):
@@ -221,9 +228,6 @@ class ProcessRun:
             finally:  # what stands on the disk when a batch is cut short belongs to the run
                 artifacts = self._keep(sink.close(), seconds)
         return artifacts
-
-    def _listed(self, active: Active, request: Request) -> list[dict[str, Any]]:
-        return [asdict(artifact) for artifact in self._make(active, request)]
 
     def sink(self, request: Request, kind: str) -> Sink:
         """Open a sink for the media of one request; raises GH305 and GH505 as `open_sink` does."""
@@ -260,7 +264,7 @@ class ProcessRun:
 
     def log_for(self, variant: str, metrics: Mapping[str, float]) -> None:
         """Append figures of a variant, whichever is attached."""
-        line = {key: _finite(value) for key, value in metrics.items()}
+        line = {key: finite(value) for key, value in metrics.items()}
         self._files.append(METRICS, json.dumps({"variant": variant, **line}))
         self.summary.metrics.setdefault(variant, {}).update(line)
 
@@ -298,7 +302,11 @@ class ProcessRun:
             "peak_memory_bytes": peak_memory(),
             "steps": {name: times.to_json() for name, times in self.summary.steps.items()},
         }
-        by_rank = self.comm.gather_objects(mine)
+        by_rank = self.comm.gather_objects({"problems": self.summary.problems, **mine})
+        for rank, told in enumerate(by_rank):
+            for text in told.pop("problems"):
+                if rank and text not in self.summary.problems:
+                    self.problem(f"rank {rank}: {text}")
         simulated = bool(self.config.launch.simulate)
         self.note(ranks={"world": self.comm.world, "simulated": simulated, "each": by_rank})
 
@@ -378,8 +386,3 @@ class ProcessRun:
         for artifact in news if self.tells else ():
             self.hooks.call("genhub_artifact", artifact=artifact, run=self)
         return kept
-
-
-def _finite(value: float) -> float | None:
-    """JSON has no NaN and no infinity: a figure that is neither becomes null."""
-    return value if math.isfinite(value) else None

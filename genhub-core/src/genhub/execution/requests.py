@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from math import lcm
-from pathlib import Path
 from typing import Any
 
 from genhub.api import Facts, GenHubError, Problem, Request, Sample
+from genhub.config.files import MOST_PROMPTS, read_bounded
 from genhub.errors import Mark
 
 __all__ = ["Caller", "read_prompts", "samples_of", "warn_of_cut_prompts"]
@@ -223,8 +224,8 @@ def read_prompts(prompts: Any) -> list[Any]:
     if not isinstance(prompts, str):
         return list(prompts)
     try:
-        lines = Path(prompts).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_bounded(prompts, MOST_PROMPTS).decode("utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
         message = f"the file of prompts {prompts} cannot be read: {error}"
         raise GenHubError("GH106", message) from None
     return [line.strip() for line in lines if line.strip()]
@@ -267,13 +268,15 @@ def _cut(tokenizer: Any, prompt: str) -> str:
 
 
 def _picture(paths: Sequence[str], sample: Sample, config: Any) -> Any:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     path = paths[sample.index // config.sampling.samples % len(paths)]
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise GenHubError("GH106", f"input.images: {path} is no file")
     try:
         with Image.open(path) as image:
             return image.convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise GenHubError("GH106", f"input.images: {path} cannot be read: {error}") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from genhub.api import Artifact
 from genhub.execution.artifacts import artifact_json
 from genhub.execution.phases import StepTimes
 
-__all__ = ["Summary"]
+__all__ = ["Summary", "finite"]
 
 
 @dataclass
@@ -45,3 +46,9 @@ class Summary:
         """Give the times of steps; those from before a break only where none came after it."""
         times = self.steps.get(variant, StepTimes()).to_json()
         return times if times["count"] else self.earlier.get(variant, times)
+
+
+def finite(value: float) -> float | None:
+    """JSON has no NaN and no infinity: a figure that is neither becomes null."""
+    number = value if isinstance(value, int) else float(value)
+    return number if math.isfinite(number) else None

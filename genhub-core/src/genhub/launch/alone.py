@@ -1,4 +1,4 @@
-"""Work that one rank does while the others wait for it, and what ranks tell one another."""
+"""Work of which nobody knows how long it takes: ranks wait for one another while they live."""
 
 from __future__ import annotations
 
@@ -6,33 +6,41 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["alone"]
+__all__ = ["alone", "together"]
 
 BEATS = 3  # signs of life in the time after which a rank that gives none is lost
 
 
-def alone(comm: Any, work: Callable[[], Any]) -> Any:
-    """Let rank 0 do `work` and give its result, which must be plain JSON, on every rank.
+def together(
+    comm: Any, work: Callable[[], Any], tell: Callable[[Any], Any] = lambda own: None
+) -> tuple[Any, list[Any]]:
+    """Do `work` on every rank; give this one's result, and by rank what `tell` makes of each.
 
-    The work may take any time, far more than `launch.timeout`: rank 0 gives signs of life
-    meanwhile, so the others wait for as long as it lives, and no longer. Raises PeerLost where it
-    does not, and on rank 0 what `work` raises.
+    That must be plain JSON. The work may take any time, far more than `launch.timeout`, and must
+    not use `comm`: each rank gives signs of life meanwhile, so those that are done wait for as long
+    as the others live, and no longer. Raises what `work` raises, and PeerLost on the other ranks.
     """
     if comm.world == 1:
-        return work()
-    if comm.rank != 0:
-        while not (told := comm.gather_objects(None)[0])["done"]:
-            pass
-        return told["result"]
+        own = work()
+        return own, [tell(own)]
     beat = _Beat(comm)
     try:
-        result = work()
+        own = work()
     finally:
         beat.stop()
     if beat.error is not None:
         raise beat.error
-    comm.gather_objects({"done": True, "result": result})
-    return result
+    mine = {"done": True, "told": tell(own)}
+    by_rank = comm.gather_objects(mine)
+    while not all(rank["done"] for rank in by_rank):
+        by_rank = comm.gather_objects(mine)
+    return own, [rank["told"] for rank in by_rank]
+
+
+def alone(comm: Any, work: Callable[[], Any]) -> Any:
+    """Let rank 0 do `work`, as `together` does, and give its result on every rank."""
+    own = work if comm.rank == 0 else lambda: None
+    return together(comm, own, lambda result: result)[1][0]
 
 
 class _Beat:

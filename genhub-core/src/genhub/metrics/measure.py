@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, SupportsFloat
 
 from genhub.api import Artifact, GenHubError, Run
 from genhub.registry import Registry
@@ -22,7 +23,7 @@ def figures_of(
     Raises GH305 where it judges pictures and the run makes other media, GH606 naming its
     distribution where it fails.
     """
-    metric = registry.load(name)()
+    metric = registry.load(name)
     other = next((a.kind for a in artifacts if a.kind != "image"), None)
     if other is not None and "pictures" in metric.needs:
         raise GenHubError(
@@ -31,10 +32,12 @@ def figures_of(
             hint="take it out of `metrics:`; what was made is kept",
         )
     try:
-        figures: Mapping[str, float] = metric(run, artifacts, baseline)
+        figures: Mapping[str, float] = metric()(run, artifacts, baseline)
+        if not isinstance(figures, Mapping) or not all(map(_is_figure, figures.items())):
+            raise TypeError(f"it gave {figures!r:.80}, not numbers by name")
     except (GenHubError, OSError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         entry = registry.find(name)
         raise GenHubError(
             "GH606",
@@ -43,3 +46,7 @@ def figures_of(
             hint="the pictures are kept; take it out of `metrics:` to run without it",
         ) from error
     return figures
+
+
+def _is_figure(item: tuple[Any, Any]) -> bool:
+    return isinstance(item[0], str) and isinstance(item[1], SupportsFloat)

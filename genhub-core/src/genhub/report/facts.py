@@ -59,10 +59,12 @@ def cards(manifest: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Give the figures at the top: (label, value, unit or note)."""
     found = []
     variants = manifest.get("variants", {})
+    in_turns = (manifest.get("timing") or {}).get("variants", {})
     for variant, about in variants.items():
-        if about["steps"].get("count"):
+        time = in_turns.get(variant, {}).get("ms_per_step") or about["steps"].get("p50_ms")
+        if time is not None:
             label = variant if len(variants) > 1 else "time"
-            found.append((label, number(about["steps"]["p50_ms"]), "ms per step"))
+            found.append((label, number(time), "ms per step"))
     metrics = manifest.get("metrics", {})
     for variant, figures in metrics.items():
         name = next((n for n, v in figures.items() if v is not None), None)

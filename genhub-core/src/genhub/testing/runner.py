@@ -25,6 +25,8 @@ CLASSES: Mapping[str, str] = MappingProxyType(
         "decoders": "DecoderTests",
         "environments": "EnvironmentTests",
         "kernels": "KernelTests",
+        "search_spaces": "SearchSpaceTests",
+        "search_strategies": "SearchStrategyTests",
         "tasks": "TaskTests",
         "models": "ModelSourceTests",
         "metrics": "MetricTests",
