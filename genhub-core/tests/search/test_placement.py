@@ -16,7 +16,7 @@ import genhub
 from genhub import GenHubError
 from genhub.api import Where
 from genhub.config import load
-from genhub.execution import models
+from genhub.execution import models, plan_text
 from genhub.metrics.pictures import open_picture
 from genhub.search.placement import MixerPlacement, PlacementConfig
 
@@ -238,3 +238,14 @@ def test_a_space_that_has_seen_no_model_says_what_to_do() -> None:
     space = MixerPlacement(PlacementConfig(choices=["none", "half"]))
     with pytest.raises(RuntimeError, match=r"open\(run\)"):
         space.describe()
+
+
+def test_the_plan_says_what_attention_costs(config: Any, registries: Any) -> None:
+    plain = {key: config[key] for key in ("genhub", "model", "input", "sampling")}
+    before = plan_text(load(plain, registries=registries), registries)
+    assert "FLOP per denoiser call and sample as the model is" in before
+    assert "with the mixers in place" not in before
+    with_mixer = {**plain, "attention": [{"type": "half"}]}
+    assert "with the mixers in place" in plan_text(
+        load(with_mixer, registries=registries), registries
+    )

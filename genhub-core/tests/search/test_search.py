@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import genhub
 from genhub import GenHubError
 from genhub.api import dominates
 from genhub.config import load
+from genhub.search.task import Search
 
 EVOLUTION = {"type": "evolution", "trials": 12, "population": 4, "tournament": 2}
 STRATEGIES = [{"type": "random", "trials": 12}, EVOLUTION]
@@ -219,3 +221,9 @@ def test_evolution_climbs_where_random_draws_do_not(config: Any, registries: Any
             found = genhub.run(config, set={"seed": seed}, registries=registries)
             best[strategy["type"]].append(found.metrics["main"]["score"])
     assert min(best["evolution"]) > max(best["random"])
+
+
+def test_a_search_of_several_ranks_is_refused() -> None:
+    with pytest.raises(GenHubError, match="this one has 2") as caught:
+        Search().run(SimpleNamespace(comm=SimpleNamespace(world=2)))
+    assert caught.value.code == "GH406"
