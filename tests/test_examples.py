@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,6 +15,17 @@ import genhub
 from genhub.cli import main
 
 EXAMPLES = Path(str(files("genhub"))) / "examples"
+MANIFEST = Path(__file__).resolve().parent.parent / "docs" / "manifest.schema.json"
+
+
+@pytest.fixture(autouse=True)
+def keep_manifests_to_their_schema(tmp_path: Path) -> Iterator[None]:
+    """Hold what every run of a test left against the documented format, key by key."""
+    yield
+    schema = Draft202012Validator(json.loads(MANIFEST.read_text(encoding="utf-8")))
+    for path in tmp_path.glob("*/manifest.json"):
+        problems = schema.iter_errors(json.loads(path.read_text(encoding="utf-8")))
+        assert [(list(p.path), p.message) for p in problems] == []
 
 
 def test_quickstart_draws_what_its_captions_say(tmp_path: Path) -> None:
@@ -69,6 +81,26 @@ def test_the_distillation_recipe_trains_and_its_weights_load(tmp_path: Path) -> 
         },
     )
     assert len(result.artifacts) == 1
+
+
+def test_a_search_leaves_a_front_and_a_config_of_its_best(tmp_path: Path) -> None:
+    prompts = (EXAMPLES / "search-prompts.txt").read_text().splitlines()[:2]
+    small = {
+        "output.dir": str(tmp_path),
+        "input.prompts": prompts,
+        "sampling.steps": 2,
+        "search.strategy": {"type": "evolution", "trials": 5, "population": 3},
+    }
+    result = genhub.run(EXAMPLES / "search.yaml", set=small)
+    search = json.loads((result.folder / "manifest.json").read_text())["search"]
+    assert len(search["trials"]) == 5 and search["best"] in search["front"]
+    assert search["points"]["raw"] == 2**7
+    assert len(list((result.folder / "trials").iterdir())) == len(search["front"])
+    best = genhub.run(result.folder / "best.yaml", set={"output.dir": str(tmp_path)})
+    figures = search["trials"][search["best"]]["figures"]
+    assert best.metrics["main"]["psnr"] == pytest.approx(figures["psnr"])
+    page = (result.folder / "report.html").read_text()
+    assert "Search" in page and f"{search['best']} *" in page
 
 
 def test_guidance_on_two_ranks_makes_the_pictures_of_one(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -247,6 +247,7 @@ def test_damage_gives_the_config_or_a_refusal(tmp_path: Path, form: str) -> None
     (tmp_path / "artifacts").mkdir()
     whole = carrying(tmp_path, form).read_bytes()
 
+    @settings(deadline=None)
     @given(cut=st.integers(0, len(whole)), noise=st.binary(min_size=1, max_size=12))
     def damage(cut: int, noise: bytes) -> None:
         for data in (whole[:cut], whole[:cut] + noise + whole[cut + len(noise) :]):

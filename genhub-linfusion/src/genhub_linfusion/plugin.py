@@ -123,6 +123,15 @@ class LinFusion(AttentionMixer):
         self.layers[site.module_path] = layer
         return layer
 
+    def macs(self, site: Site, attn: nn.Module, built: LinFusionAttention) -> int | None:
+        """Count four projections, two MLPs, the state of the keys, and its use by the queries."""
+        if site.tokens is None:
+            return None
+        width = site.channels
+        middle = {None: width, -1: 0}.get(built.mid_dim, built.mid_dim)
+        per_token = 4 * width * width + 4 * width * middle + 2 * width * site.head_dim + width
+        return site.tokens * per_token
+
     def load(self, built: Built, ctx: Context) -> None:
         """Fill all layers from the checkpoint; every mismatch stands in one error."""
         from genhub_linfusion.weights import CheckpointError
