@@ -111,7 +111,7 @@ def combined(session: nox.Session) -> None:
     shutil.copy(ROOT / "mkdocs.yml", tests.parent)
     session.chdir(tests)
     environment = {"GENHUB_WHEELS": str(DIST), "GENHUB_BASE": str(_base(session))}
-    _pytest(session, python, *session.posargs, env=environment)
+    _pytest(session, python, "--ignore", "gpu", *session.posargs, env=environment)
 
 
 @nox.session(venv_backend="none")
