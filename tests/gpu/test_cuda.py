@@ -1,4 +1,4 @@
-"""What only a CUDA device can show; the session `gpu` runs these, and says so where there is none."""
+"""What only a CUDA device can show: the session `gpu` runs these where there is one."""
 
 from __future__ import annotations
 
