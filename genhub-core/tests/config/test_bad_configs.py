@@ -112,6 +112,7 @@ def test_a_misspelt_key_reads_well(registries: Registries, monkeypatch: pytest.M
         ("parallel-list", "take the '-' away"),
         ("mixer-without-type", "installed: faulty, focus, scale, two-words"),
         ("where-axis", "did you mean 'spatial'?"),
+        ("key-outside", "did you mean 'sampling.steps'?"),
         ("prompt-without-text", "text: the prompt"),
         ("unknown-variant", "did you mean 'quick'?  there are: baseline, quick"),
         ("two-documents", "delete this '---'"),

@@ -89,7 +89,7 @@ def _index(entries: list[Node], step: str, override: Override, done: Loc) -> int
 
 def _refused(override: Override, message: str) -> GenHubError:
     return GenHubError(
-        "GH306", message, hint="or set the whole with a YAML value", mark=override.mark
+        "GH306", message, hint="give the whole of it as a YAML value instead", mark=override.mark
     )
 
 
