@@ -47,17 +47,26 @@ def prepare(part: str, folder: Path) -> None:
     """Copy the package and its tests to a place where they can be changed."""
     shutil.rmtree(folder, ignore_errors=True)
     for name in ("src", "tests"):
-        ignore = shutil.ignore_patterns("__pycache__", "*.safetensors.bak")
+        ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(CORE / name, folder / name, ignore=ignore)
     left_out = "\n    ".join(f"--ignore={path}" for path in LEFT_OUT[part])
     text = SETUP.format(part=part, left_out=left_out)
     (folder / "setup.cfg").write_text(text, encoding="utf-8")
 
 
-def mutmut(folder: Path, children: int, names: list[str]) -> int:
-    command = [sys.executable, "-m", "mutmut", "run", "--max-children", str(children), *names]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""}
-    return subprocess.run(command, cwd=folder, env=environment, check=False).returncode
+def mutmut(folder: Path, children: int, names: list[str], *, quiet: bool = False) -> None:
+    command = Path(sys.executable).with_name("mutmut")
+    done = subprocess.run(
+        [command, "run", "--max-children", str(children), *names],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""},
+        stdout=subprocess.PIPE if quiet else None,
+        stderr=subprocess.STDOUT if quiet else None,
+        text=True,
+        check=False,
+    )
+    if quiet and not any((folder / "mutants").rglob("*.meta")):
+        sys.exit(f"mutmut made no mutants:\n{done.stdout}")
 
 
 def statuses(part: str, folder: Path) -> dict[str, int | None]:
@@ -86,11 +95,8 @@ def main() -> int:
     args = parser.parse_args()
     folder = args.folder.resolve() / args.part
     prepare(args.part, folder)
-    mutmut(folder, args.children, ["-"])  # makes all mutants, and finds none of that name
+    mutmut(folder, args.children, ["-"], quiet=True)  # makes all, and finds none of this name
     every = sorted(statuses(args.part, folder))
-    if not every:
-        print("mutmut made no mutants: see what it said above")
-        return 1
     chosen = every
     if args.sample is not None and args.sample < len(every):
         chosen = sorted(random.Random(args.seed).sample(every, args.sample))
