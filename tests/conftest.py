@@ -37,8 +37,12 @@ class Environment:
 
     def genhub(self, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         """Run the command and give what it printed."""
+        return self.run("-m", "genhub.cli", *arguments, cwd=cwd)
+
+    def run(self, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+        """Run Python and give what it printed."""
         return subprocess.run(
-            [str(self.python), "-m", "genhub.cli", *arguments],
+            [str(self.python), *arguments],
             cwd=cwd,
             text=True,
             capture_output=True,

@@ -71,6 +71,26 @@ def test_the_distillation_recipe_trains_and_its_weights_load(tmp_path: Path) -> 
     assert len(result.artifacts) == 1
 
 
+def test_a_search_leaves_a_front_and_a_config_of_its_best(tmp_path: Path) -> None:
+    prompts = (EXAMPLES / "search-prompts.txt").read_text().splitlines()[:2]
+    small = {
+        "output.dir": str(tmp_path),
+        "input.prompts": prompts,
+        "sampling.steps": 2,
+        "search.strategy": {"type": "evolution", "trials": 5, "population": 3},
+    }
+    result = genhub.run(EXAMPLES / "search.yaml", set=small)
+    search = json.loads((result.folder / "manifest.json").read_text())["search"]
+    assert len(search["trials"]) == 5 and search["best"] in search["front"]
+    assert search["points"]["raw"] == 2**7
+    assert len(list((result.folder / "trials").iterdir())) == len(search["front"])
+    best = genhub.run(result.folder / "best.yaml", set={"output.dir": str(tmp_path)})
+    figures = search["trials"][search["best"]]["figures"]
+    assert best.metrics["main"]["psnr"] == pytest.approx(figures["psnr"])
+    page = (result.folder / "report.html").read_text()
+    assert "Search" in page and f"{search['best']} *" in page
+
+
 def test_guidance_on_two_ranks_makes_the_pictures_of_one(tmp_path: Path) -> None:
     result = genhub.run(
         EXAMPLES / "parallel.yaml",

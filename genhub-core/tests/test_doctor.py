@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from genhub.doctor.packages import look_at_requirements
 from genhub.doctor.surroundings import about_folder
 from genhub.errors import Problem
 from genhub.registry import Registries
-from toys import FAULTS, ToySite
+from toys import FAULTS, MIXER, ToySite
 
 KERNELS = """
     from genhub.api import Availability, Kernel
@@ -41,8 +42,8 @@ def requires(toys: ToySite, dist: str, *requirements: str) -> None:
         file.writelines(f"Requires-Dist: {text}\n" for text in requirements)
 
 
-def examined(toys: ToySite, **environment: str) -> tuple[int, dict[str, Any]]:
-    done = toys.genhub("doctor", "--json", **environment)
+def examined(toys: ToySite, *options: str, **environment: str) -> tuple[int, dict[str, Any]]:
+    done = toys.genhub("doctor", "--json", *options, **environment)
     assert "Traceback" not in done.stderr
     return done.returncode, json.loads(done.stdout)
 
@@ -94,6 +95,13 @@ def test_everything_that_is_broken_is_named_with_its_cause(toys: ToySite) -> Non
     assert [note for note in found["notes"] if "off of plg-off is disabled" in note]
 
 
+def test_what_a_plugin_does_while_it_is_imported_is_noted(toys: ToySite) -> None:
+    toys.mixer("plg-loud", "loud", "import random; random.seed(1)\n" + dedent(MIXER))
+    status, found = examined(toys)
+    assert status == 0
+    assert [note for note in found["notes"] if "'loud' of plg-loud 1.0" in note]
+
+
 def test_unmet_requirements_are_told_with_who_else_asks(toys: ToySite) -> None:
     toys.install("toylib", {}, version="2.1")
     toys.mixer("plg-old", "old")
@@ -143,8 +151,9 @@ def test_a_requirement_that_cannot_be_read_is_told(toys: ToySite) -> None:
 )
 def test_a_broken_torch_is_a_finding(toys: ToySite, source: str, cause: str) -> None:
     (toys.folder / "torch.py").write_text(source, encoding="utf-8")
-    status, found = examined(toys)
+    status, found = examined(toys, "--verify")
     assert status == 3
+    assert "kernels were not verified: that needs torch" in found["notes"]
     (line,) = told(found)
     assert line.startswith("GH505 torch is installed, but") and cause in line
     assert found["torch"]["broken"]

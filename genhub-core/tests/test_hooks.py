@@ -56,7 +56,7 @@ def test_the_cores_own_hooks_are_always_active(
     toys: ToySite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GENHUB_DISABLE")
-    assert used().names() == ["genhub-core:progress", "genhub-core:report"]
+    assert used().names() == ["genhub-core:progress", "genhub-core:report", "genhub-core:search"]
 
 
 def test_calls_go_wrapper_first_normal_last(toys: ToySite) -> None:
@@ -112,6 +112,15 @@ def test_an_object_and_a_class_can_listen_too(toys: ToySite) -> None:
         {"plg_a": HEAD + dedent(source)},
     )
     assert used("plg-a").call("genhub_metrics", run=[0]) == [{"thing": 1}, {"object": 1}]
+
+
+def test_ranks_that_only_look_on_hear_of_the_hooks_that_are_kept(toys: ToySite) -> None:
+    listener(toys, "plg-a", saying("a"))
+    hooks = used("plg-a")
+    hooks.keep_only("genhub_plan")
+    assert hooks.call("genhub_metrics", run=[]) == [] and not hooks.listens("genhub_metrics")
+    hooks.keep_only("genhub_metrics")
+    assert hooks.call("genhub_metrics", run=[]) == [{"a": 1}] and hooks.listens("genhub_metrics")
 
 
 def test_nobody_listens_without_plugins(toys: ToySite) -> None:

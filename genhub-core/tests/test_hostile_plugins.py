@@ -195,9 +195,17 @@ def test_wrong_drivers_leave_every_other_command_as_it_was(toys: ToySite, tmp_pa
     schema = toys.genhub("schema")
     assert schema.returncode == 0 and '"alpha"' in schema.stdout
     assert set(json.loads(plain)["properties"]) == set(json.loads(schema.stdout)["properties"])
-    for arguments in (["--help"], ["plugins"], ["validate", config(tmp_path, "alpha")]):
+    for arguments, status in (
+        (["--help"], 0),
+        (["plugins"], 0),
+        (["validate", config(tmp_path, "alpha")], 0),
+        (["run", config(tmp_path, "alpha"), "--dry-run"], 0),
+        (["explain", "GH203"], 0),
+        (["doctor", "--json"], 3),
+    ):
         done = toys.genhub(*arguments)
-        assert done.returncode == 0 and "Traceback" not in done.stderr
+        assert done.returncode == status and "Traceback" not in done.stderr, arguments
+    assert "omega-0" in done.stdout and json.loads(done.stdout)
     used = toys.genhub("validate", config(tmp_path, "nobody"))
     assert used.returncode == 3 and "attention mixer 'nobody' of unknown" in used.stderr
 

@@ -120,6 +120,12 @@ def test_examples_need_no_torch(site: ToySite, arguments: list[str]) -> None:
     assert not {*HEAVY, "plg_light", "plg_heavy"} & modules_of(site, *arguments)
 
 
+def test_a_new_package_is_written_without_torch(site: ToySite, tmp_path: Path) -> None:
+    loaded = modules_of(site, "new", "attention-mixer", "demo", "--dir", str(tmp_path))
+    assert not {*HEAVY, "plg_light", "plg_heavy"} & loaded
+    assert any(tmp_path.rglob("pyproject.toml"))
+
+
 def test_the_doctor_leaves_torch_to_another_process(toys: ToySite) -> None:
     toys.mixer("plg-light", "light")
     assert not HEAVY & modules_of(toys, "doctor")

@@ -8,6 +8,7 @@ import peft
 import pytest
 import torch
 from diffusers import UNet2DConditionModel
+from torch.utils.flop_counter import FlopCounterMode
 
 import genhub
 from genhub.api import GenHubError
@@ -158,3 +159,22 @@ def test_adapters_loaded_after_attaching_train_the_linear_layers(unet, golden, g
         unet.disable_adapters()
         torch.testing.assert_close(_call(unet, io), before)
         unet.delete_adapters("default")
+
+
+@pytest.mark.parametrize("width", [None, -1, "c/16", 5])
+def test_costs_are_what_torch_counts_of_the_equation(unet, width):
+    block = {"type": "linfusion", "checkpoint": None, "projection_mid_dim": width}
+    kernels = {"linear_attention": "reference"}
+    counter = FlopCounterMode(display=False, depth=None)
+    with genhub.attach(unet, attention=[block], kernels=kernels) as attached:
+        facts, costs = attached.context.facts, attached.costs()
+        text = torch.zeros(1, 4, unet.config.cross_attention_dim)
+        with counter, torch.no_grad():
+            unet(torch.zeros(facts.latent.shape), 1, encoder_hidden_states=text)
+        held = {s: unet.get_submodule(s.module_path) for c in attached.plan.claims for s in c.sites}
+    counts = counter.get_flop_counts()
+    assert len(held) == 7
+    for site, layer in held.items():
+        ran = sum(counts[f"UNet2DConditionModel.{site.module_path}"].values())
+        assert costs[site.path].flops == ran
+        assert costs[site.path].params == sum(p.numel() for p in layer.parameters())

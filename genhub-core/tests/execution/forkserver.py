@@ -50,9 +50,13 @@ def child(task: dict[str, Any], answer: int) -> None:
 
 
 def serve() -> None:
-    import genhub.execution.start
+    from diffusers import StableDiffusionPipeline  # noqa: F401
+    from transformers import CLIPTextModel  # noqa: F401
+
+    import genhub.launch.here
+    import genhub.models.shapes
     import genhub.report.page
-    import genhub.shapes.denoiser  # noqa: F401
+    import genhub.shapes.judge  # noqa: F401
 
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -25,6 +25,7 @@ def written(tmp_path: Path, payload: Any) -> Path:
     return path
 
 
+@settings(deadline=None)  # busy machines are no faults
 @given(config=st.dictionaries(st.text(), texts, max_size=4))
 def test_what_is_put_into_a_picture_is_read_back(
     tmp_path_factory: pytest.TempPathFactory, config: dict[str, Any]
@@ -66,6 +67,7 @@ def test_what_is_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
         read_embedded(tmp_path / "absent.png")
 
 
+@settings(deadline=None)  # busy machines are no faults
 @given(cut=st.integers(8, 150), noise=st.binary(min_size=1, max_size=8))
 def test_a_damaged_picture_never_gives_anything_but_its_config_or_a_refusal(
     tmp_path_factory: pytest.TempPathFactory, cut: int, noise: bytes

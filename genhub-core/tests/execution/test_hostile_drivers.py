@@ -191,6 +191,27 @@ def pixels(path: Path) -> bytes:
         return image.tobytes()
 
 
+def test_a_second_ctrl_c_leaves_a_folder_that_says_interrupted(
+    config: Any, registries: Any
+) -> None:
+    class Impatient:
+        @hookimpl
+        def genhub_artifact(self) -> None:
+            raise KeyboardInterrupt
+
+        @hookimpl
+        def genhub_report(self) -> None:
+            raise KeyboardInterrupt
+
+    registries.get("hooks").add("impatient", Impatient)
+    with pytest.raises(GenHubError) as caught:
+        genhub.run(config | {"hooks": ["impatient"]}, registries=registries)
+    assert caught.value.code == "GH603" and caught.value.exit_code == 130
+    folder = Path(config["output"]["dir"]) / "latest"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["status"] == "interrupted" and len(manifest["artifacts"]) == 1
+
+
 def test_an_installed_hook_that_nothing_uses_is_not_even_imported(
     config: Any, toys: ToySite
 ) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from smallruns import small_config, toy_registries
 
 import genhub
-from conftest import small_config, toy_registries
 from genhub import GenHubError
 from genhub.cli import main
 from genhub.execution.artifacts import read_embedded

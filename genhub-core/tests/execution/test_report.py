@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from smallruns import small_config, toy_registries
 
 import genhub
-from conftest import small_config, toy_registries
 from genhub.api import Section, hookimpl
 from genhub.report.page import write_report
 

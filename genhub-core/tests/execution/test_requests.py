@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import tinypipe
+from smallruns import RING, STAR
 
-from conftest import RING, STAR
 from genhub import GenHubError
 from genhub.config import load
 from genhub.execution.requests import Caller, samples_of

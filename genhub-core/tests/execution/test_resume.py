@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from smallruns import small_config, toy_registries
 
 import genhub
-from conftest import small_config, toy_registries
 from genhub import GenHubError
 from genhub.api import hookimpl
 from genhub.execution.folder import RunFolder

@@ -11,10 +11,10 @@ import html5lib
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from smallruns import small_config, toy_registries
 from test_report import HOSTILE, Page
 
 import genhub
-from conftest import small_config, toy_registries
 from genhub.cli import main
 from genhub.errors import GenHubError
 from genhub.report.contrast import MISSING, contrast

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -168,6 +168,43 @@ def test_equal_frames_give_an_equal_file(folder: Path, form: str) -> None:
     assert len(digests) == 1
 
 
+@pytest.mark.skipif(not HAS_AV, reason="PyAV is not installed")
+def test_mp4_reaches_the_disk_while_frames_still_come(folder: Path) -> None:
+    sink = VideoSink(folder, REQUEST, None, 8.0, "mp4")
+    rng = np.random.default_rng(0)
+    sizes = []
+    for _ in range(4):
+        sink.write(rng.integers(0, 256, (60, 64, 64, 3), np.uint8))
+        part = next((folder / "artifacts").glob(".*.part"))
+        sizes.append(part.stat().st_size)
+    assert sizes[1] < sizes[2] < sizes[3] and not list((folder / "artifacts").glob("*.mp4"))
+    assert sink.close()[0].info["frames"] == 240
+
+
+class Paced:
+    def __call__(self, fps: int = 7) -> None:
+        """Be called as a pipeline is that was trained at several rates."""
+
+
+@pytest.mark.parametrize(
+    ("asked", "call", "pipeline", "expected"),
+    [
+        (None, {}, SimpleNamespace(), 8),
+        (None, {}, Paced(), 7),
+        (None, {"fps": 12}, Paced(), 12),
+        (24.0, {"fps": 12}, Paced(), 24),
+    ],
+)
+def test_frames_per_second_are_the_config_s_else_the_call_s_else_the_pipeline_s(
+    folder: Path, asked: Any, call: Any, pipeline: Any, expected: float
+) -> None:
+    output = SimpleNamespace(fps=asked, video="webp")
+    request = Request(REQUEST.samples, call)
+    sink = open_sink("video", folder, request, None, output, pipeline)
+    sink.write(np.zeros((2, 8, 8, 3)))
+    assert sink.close()[0].info["fps"] == expected
+
+
 def test_mp4_without_pyav_names_the_way_out(folder: Path, monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(GenHubError, match="needs PyAV") as caught:
@@ -210,6 +247,7 @@ def test_damage_gives_the_config_or_a_refusal(tmp_path: Path, form: str) -> None
     (tmp_path / "artifacts").mkdir()
     whole = carrying(tmp_path, form).read_bytes()
 
+    @settings(deadline=None)
     @given(cut=st.integers(0, len(whole)), noise=st.binary(min_size=1, max_size=12))
     def damage(cut: int, noise: bytes) -> None:
         for data in (whole[:cut], whole[:cut] + noise + whole[cut + len(noise) :]):

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import rundrivers
 import tinypipe
+from smallruns import small_config, toy_registries
 
 import genhub
-from conftest import small_config, toy_registries
 from genhub.execution.progress import figures_table
 from genhub.execution.speedup import UNTOLD, Speedup, in_words, speedup
 from genhub.execution.timing import FEWEST_ROUNDS, MOST_ROUNDS, orders, rounds_for

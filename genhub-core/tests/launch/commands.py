@@ -78,9 +78,9 @@ def manifest_in(folder: Path) -> dict[str, Any]:
     return dict(json.loads(text))
 
 
-def left_over(folder: Path) -> list[str]:
-    """List living processes that have the folder of a test in their command line."""
-    found = []
+def left_over(folder: Path) -> dict[int, str]:
+    """Give the living processes that have the folder of a test in their command line, by id."""
+    found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
@@ -89,7 +89,7 @@ def left_over(folder: Path) -> list[str]:
             except OSError:
                 continue
             if str(folder) in words and state != "Z":
-                found.append(words.replace("\0", " "))
+                found[int(entry.name)] = words.replace("\0", " ")
     return found
 
 

@@ -40,7 +40,7 @@ def test_ranks_whose_plans_differ_end_with_one_sentence(site: Path, tmp_path: Pa
     assert "error[GH609] the ranks of this run disagree on plan: rank 0 has" in err
     manifest = manifest_in(tmp_path)
     assert manifest["status"] == "failed" and manifest["artifacts"] == []
-    assert left_over(tmp_path) == []
+    assert left_over(tmp_path) == {}
 
 
 def test_python_gets_the_result_of_processes(

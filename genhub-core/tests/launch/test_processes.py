@@ -27,7 +27,7 @@ class Ended:
     err: str
     folder: Path
     manifest: dict[str, Any]
-    left: list[str]
+    left: dict[int, str]
 
     @property
     def error(self) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def test_the_parent_imports_no_torch_and_one_rank_speaks(split: Ended) -> None:
 
 
 def test_nothing_is_left_running(split: Ended, raised: Ended, killed: Ended) -> None:
-    assert [split.left, raised.left, killed.left] == [[], [], []]
+    assert [split.left, raised.left, killed.left] == [{}, {}, {}]
 
 
 def test_a_rank_that_raises_ends_the_run_with_its_error_alone(raised: Ended) -> None:
@@ -177,15 +177,18 @@ def test_ctrl_c_ends_every_process_and_keeps_what_exists(site: Path, tmp_path: P
     assert manifest["status"] == "interrupted"
     files = {p.name for p in (tmp_path / "runs/latest/artifacts").glob("*.png")}
     assert files and files == {Path(a["path"]).name for a in manifest["artifacts"]}
-    assert left_over(tmp_path) == []
+    assert left_over(tmp_path) == {}
 
 
-def test_a_parent_that_is_killed_leaves_no_process(site: Path, tmp_path: Path) -> None:
+def test_ranks_end_when_those_who_started_them_are_killed(site: Path, tmp_path: Path) -> None:
     process = long_run(site, tmp_path)
-    assert len(left_over(tmp_path)) >= 4  # the command, its agent, two ranks
+    running = left_over(tmp_path)
+    assert len(running) == 4  # the command, the agent, two ranks
+    (agent,) = (pid for pid, words in running.items() if "genhub.launch.agent" in words)
     os.kill(process.pid, signal.SIGKILL)
+    os.kill(agent, signal.SIGKILL)
     process.wait()
-    until(lambda: left_over(tmp_path) == [])
+    until(lambda: left_over(tmp_path) == {})
     assert manifest_in(tmp_path)["status"] in ("failed", "interrupted")
 
 

@@ -40,7 +40,13 @@ def many(folder: Path, kind: str, file: str, count: int, **info: Any) -> None:
             os.link(folder / file, path)
         sample = {"index": i, "seed": i, "prompt": f"sample {i}", "variant": "main"}
         entries.append(
-            {"path": f"artifacts/{path.name}", "kind": kind, "sample": sample, "info": info}
+            {
+                "path": f"artifacts/{path.name}",
+                "kind": kind,
+                "sample": sample,
+                "info": info,
+                "sha256": "",
+            }
         )
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["artifacts"] += entries
@@ -173,7 +179,7 @@ def test_files_that_a_kill_left_in_pieces_have_a_link_only(
     manifest = json.loads((folder / "manifest.json").read_text())
     sample = {**SAMPLE, "index": 77}
     manifest["artifacts"].append(
-        {"path": f"artifacts/broken{suffix}", "kind": kind, "sample": sample, "info": {}}
+        {"path": f"artifacts/broken{suffix}", "kind": kind, "sample": sample, "sha256": ""}
     )
     (folder / "manifest.json").write_text(json.dumps(manifest))
     text = write_report(folder).read_text()

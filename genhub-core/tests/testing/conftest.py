@@ -32,13 +32,17 @@ def _offers() -> Iterator[tuple[str, str, str]]:
     """Read `class Name(Base)` as the entry point `name` of the kind that the module is about."""
     for module, kind in KINDS.items():
         for line in (HERE / f"{module}.py").read_text().splitlines():
-            if line.startswith("class ") and not line.partition("(")[0].endswith("Config"):
-                name = line.removeprefix("class ").partition("(")[0].rstrip(":")
+            name = line.removeprefix("class ").partition("(")[0].rstrip(":")
+            if line.startswith("class ") and not name.endswith(HELPING):
                 yield kind, name.lower(), f"{module}:{name}"
 
 
+HELPING = ("Config", "Processor", "Plan")  # what the plugins are made of
 KINDS = {
     "wrong_mixers": "attention_mixers",
     "wrong_heavy": "attention_mixers",
     "wrong_once": "attention_mixers",
+    "wrong_schedulers": "parallel_schedulers",
+    "wrong_tasks": "tasks",
+    "wrong_environments": "environments",
 }

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from genhub.api import (
     AttentionMixer,
@@ -35,6 +35,12 @@ PAPER = "LinFusion: 1 GPU, 1 Minute, 16K Image (arXiv 2409.02097)"
 
 class LinFusionConfig(PluginConfig):
     """Block `attention: - type: linfusion`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"checkpoint": None}, {"checkpoint": None, "projection_mid_dim": "c/16"}]
+        }
+    )
 
     checkpoint: str | None = Field(
         "auto",
@@ -116,6 +122,15 @@ class LinFusion(AttentionMixer):
         layer.attention_eps = self.config.eps
         self.layers[site.module_path] = layer
         return layer
+
+    def macs(self, site: Site, attn: nn.Module, built: LinFusionAttention) -> int | None:
+        """Count four projections, two MLPs, the state of the keys, and its use by the queries."""
+        if site.tokens is None:
+            return None
+        width = site.channels
+        middle = {None: width, -1: 0}.get(built.mid_dim, built.mid_dim)
+        per_token = 4 * width * width + 4 * width * middle + 2 * width * site.head_dim + width
+        return site.tokens * per_token
 
     def load(self, built: Built, ctx: Context) -> None:
         """Fill all layers from the checkpoint; every mismatch stands in one error."""

@@ -26,7 +26,20 @@ from genhub.api.drivers import (
     Task,
 )
 from genhub.api.facts import ANY, Facts, Latent, Needs, Range, Site, Where
+from genhub.api.genotypes import (
+    COSTS,
+    Cost,
+    CountUnavailable,
+    Decision,
+    Evaluate,
+    Genotype,
+    SpaceDescription,
+    Trial,
+    Violation,
+)
+from genhub.api.graphs import GraphSpec
 from genhub.api.markers import hookimpl, hookspec
+from genhub.api.pareto import crowding, dominates, fronts, point_of
 from genhub.api.plugins import CONTRACT, Plugin, PluginConfig
 from genhub.api.runtime import (
     Artifact,
@@ -46,18 +59,7 @@ from genhub.api.runtime import (
     Sink,
     Step,
 )
-from genhub.api.search import (
-    Cost,
-    CountUnavailable,
-    Decision,
-    Evaluate,
-    Genotype,
-    SearchSpace,
-    SearchStrategy,
-    SpaceDescription,
-    Trial,
-    Violation,
-)
+from genhub.api.search import SearchSpace, SearchStrategy, SuperNet
 from genhub.errors import GenHubError, PeerLost, PlanRejected, Problem
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ANY",
     "CONTRACT",
+    "COSTS",
     "Artifact",
     "Attached",
     "AttentionMixer",
@@ -86,6 +89,7 @@ __all__ = [
     "Facts",
     "GenHubError",
     "Genotype",
+    "GraphSpec",
     "Installed",
     "Kernel",
     "KernelCase",
@@ -114,12 +118,17 @@ __all__ = [
     "Site",
     "SpaceDescription",
     "Step",
+    "SuperNet",
     "Task",
     "Trial",
     "Violation",
     "Where",
+    "crowding",
+    "dominates",
+    "fronts",
     "hookimpl",
     "hookspec",
+    "point_of",
 ]
 
 

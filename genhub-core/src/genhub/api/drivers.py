@@ -62,6 +62,14 @@ class AttentionMixer(Plugin):
         """
         raise TypeError(f"{type(self).__name__} does not define build()")
 
+    def macs(self, site: Site, attn: Module, built: Any) -> int | None:
+        """Count the multiply-adds of one call for one sequence of the site, None: not known.
+
+        Counted are matrix products, projections included. `attn` is what stood at the site and
+        `built` what `build` made of it; both may be on meta.
+        """
+        return None
+
     def load(self, built: Built, ctx: Context) -> None:
         """Load weights for all sites at once: one checkpoint, all mismatches in one error."""
 

@@ -293,10 +293,13 @@ class Run(Protocol):
     comm: Communicator
     folder: Path
 
-    def pipeline(self, variant: str | None = None) -> AbstractContextManager[Attached]:
+    def pipeline(
+        self, variant: str | None = None, *, set: Mapping[str, Any] | None = None
+    ) -> AbstractContextManager[Attached]:
         """Load the model, attach the drivers of `variant` (None: the config's own) and yield.
 
-        `baseline` is the variant without attention mixers and parallel scheduler.
+        `baseline` is the variant without attention mixers and parallel scheduler. `set` overrides
+        values for this time, `{"sampling.steps": 4}`; a loaded model is used again where it can be.
         """
         ...
 

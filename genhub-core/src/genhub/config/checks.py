@@ -9,6 +9,8 @@ from dataclasses import replace
 from difflib import get_close_matches
 
 from genhub.api import Needs
+from genhub.api.genotypes import COSTS
+from genhub.api.search import SearchSpace
 from genhub.config.faults import of_fault
 from genhub.config.files import MOST_PROMPTS, read_bounded
 from genhub.config.messages import place
@@ -127,6 +129,38 @@ def check_drivers(
         parts = parts_from_config(_Parts(config, used, root))
         asked = config.launch.processes
         problems += check_needs(parts, world=own_world(parts, None if asked == "auto" else asked))
+
+
+def check_search(
+    config: RunConfig,
+    used: tuple[Used, ...],
+    root: Node,
+    registries: Registries,
+    problems: list[Problem],
+) -> None:
+    """Find objectives that nothing measures, and a strategy that asks more than the space has."""
+    by_kind = {each.kind: each for each in used}
+    space, strategy = by_kind.get("search_spaces"), by_kind.get("search_strategies")
+    if space is None or strategy is None:
+        return
+    cls: type[SearchSpace] = space.cls
+    own = [*(COSTS if cls.cost is not SearchSpace.cost else ()), *cls.figures]
+    registry = registries.get("metrics")
+    for index, objective in enumerate(config.search.objective):
+        name, mark = objective.metric, place(root, ("search", "objective", index, "metric"))
+        found: list[Problem] = []
+        if name not in own:
+            look_up(registry.load, name.partition("/")[0], mark, found, registry.names)
+        hint = f"metrics: {', '.join(registry.names())}"
+        hint += f"; of the space: {', '.join(own)}" if own else ""
+        unknown = Problem("GH201", f"nothing measures '{name}'", hint, mark)
+        problems += [unknown if p.code == "GH201" else p for p in found]
+    lacks = sorted(strategy.cls.requires - cls.capabilities)  # type: ignore[attr-defined]
+    if lacks:
+        has = ", ".join(sorted(cls.capabilities)) or "none of these"
+        message = f"the strategy '{strategy.name}' needs a space that is {' and '.join(lacks)}"
+        hint = f"'{space.name}' is {has}: choose another strategy or space"
+        problems.append(Problem("GH413", message, hint, place(root, strategy.loc)))
 
 
 def locate_prompts(root: Node, problems: list[Problem]) -> Node:

@@ -16,6 +16,7 @@ from genhub.config.checks import (
     check_blocks,
     check_drivers,
     check_names,
+    check_search,
     locate_prompts,
     read_by,
 )
@@ -66,6 +67,15 @@ class Loaded:
         Raises GenHubError (GH207) where there is no such variant.
         """
         tree, problems = _variant_tree(self._tree, name)
+        made, found = _validated(tree, self._registries)
+        if made is None or problems or found:
+            raise _error([*problems, *found], self.path)
+        return replace(self, config=made.config, drivers=made.used, _root=made.root, _tree=tree)
+
+    def overridden(self, set: Mapping[str, Any]) -> Loaded:
+        """Give the config with values overridden; raises GenHubError with all that is wrong."""
+        problems: list[Problem] = []
+        tree = apply(self._tree, overrides(set, problems))
         made, found = _validated(tree, self._registries)
         if made is None or problems or found:
             raise _error([*problems, *found], self.path)
@@ -157,6 +167,7 @@ def _validated(root: Node, registries: Registries) -> tuple[_Validated | None, l
     config._spellings = dict(_spellings(root))
     config._unread = frozenset(OPTIONAL) - read_by(named.used)
     check_drivers(config, named.used, root, problems)
+    check_search(config, named.used, root, registries, problems)
     return _Validated(config, named.used, root), problems
 
 

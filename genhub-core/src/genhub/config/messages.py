@@ -252,7 +252,7 @@ def _cleaned(detail: Any, root: Node, model: type[BaseModel]) -> _Error:
 
 def _is_block(loc: Loc) -> bool:
     """Say whether a driver's block stands here: pydantic puts its tag next in the location."""
-    return len(loc) == 1 or (len(loc) == 2 and loc[0] in ("attention", "search"))
+    return len(loc) == 1 or loc[:-1] == ("attention",) or (len(loc) < 4 and loc[0] == "search")
 
 
 def _remedy(node: Node | None, wanted: str) -> str:

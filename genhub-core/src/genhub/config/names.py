@@ -12,7 +12,7 @@ from genhub.errors import GenHubError, Mark, Problem
 from genhub.kinds import noun
 from genhub.registry import Entry, Registries
 
-__all__ = ["SLOTS", "Named", "Used", "drivers_of", "look_up"]
+__all__ = ["NONE", "SLOTS", "Named", "Used", "drivers_of", "look_up"]
 
 # Top-level keys whose block selects a driver by its `type`.
 SLOTS = {
@@ -23,6 +23,7 @@ SLOTS = {
     "environment": "environments",
     "search": "search_spaces",
 }
+NONE = "none"  # in a list of blocks that a search space chooses from: no driver at all
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,22 @@ class _Scan:
         if kind == "search_spaces" and strategy is not None:
             inner = self.single("search_strategies", strategy, (*loc, "strategy"))
             block = block.with_("strategy", inner, block.keys.get("strategy"))
+        for field, of_kind in getattr(cls, "blocks", {}).items():
+            held = block.map.get(field)
+            if held is not None and isinstance(held.value, list):
+                at = (*loc, field)
+                listed = [self.named(of_kind, n, (*at, i)) for i, n in enumerate(held.value)]
+                block = block.with_(field, replace(held, value=listed), block.keys.get(field))
         return block
+
+    def named(self, kind: str, node: Node, loc: Loc) -> Node:
+        """Give the block of an entry that may be a bare name; `none` stands for itself."""
+        if node.value == NONE:
+            return node
+        if isinstance(node.value, str) and node.value:
+            node = Node({"type": node}, node.mark, {"type": node.mark}, folder=node.folder)
+        block = self.single(kind, node, loc)
+        return block if block.value is not None else replace(node, value=NONE)
 
     def _type_of(self, kind: str, node: Node, loc: Loc) -> str | None:
         path = dotted(loc)

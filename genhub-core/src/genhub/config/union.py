@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, create_model
 
 from genhub.api import PluginConfig, Where
 from genhub.config.model import Block, RunConfig
-from genhub.config.names import SLOTS, Used
+from genhub.config.names import NONE, SLOTS, Used
 from genhub.errors import PluginBroken
 from genhub.kinds import noun
 
@@ -25,11 +25,20 @@ class Objective(Block):
     weight: float = Field(1.0, ge=0, description="weight beside other objectives")
 
 
+Classes = tuple[type[BaseModel], ...]
+
+
 @lru_cache(maxsize=512)
 def block_class(
-    kind: str, name: str, cls: type, strategies: tuple[type[BaseModel], ...] = ()
+    kind: str,
+    name: str,
+    cls: type,
+    strategies: Classes = (),
+    listed: tuple[tuple[str, Classes], ...] = (),
 ) -> type[BaseModel]:
     """Derive the class of a driver's block: its Config with `type`, and `where` for a mixer.
+
+    `listed` gives, for fields of a search space that list blocks, what may stand there.
 
     Raises PluginBroken (GH203) where pydantic cannot make sense of the Config.
     """
@@ -53,6 +62,9 @@ def block_class(
             float | None,
             Field(None, gt=0, description="seconds after which no trial is begun"),
         )
+    for field, classes in listed:
+        entry: Any = Literal[NONE] | union_of(classes)
+        fields[field] = (list[entry], config.model_fields[field])
     words = f"{name} {noun(kind)}".replace(":", " ").replace("-", " ").replace("_", " ")
     title = "".join(word.capitalize() for word in words.split())
     summary = getattr(cls, "summary", "") or None
@@ -87,11 +99,24 @@ def run_class(used: Iterable[Used], *, holes: bool = False) -> type[RunConfig]:
     )
     slots: dict[str, dict[type[BaseModel], None]] = {slot: {} for slot in SLOTS}
     for each in listed:
-        if each.kind == "search_strategies":
+        if each.kind == "search_spaces":
+            made = block_class(each.kind, each.name, each.cls, strategies, _lists(each, listed))
+        elif each.loc[0] == "search":  # stands inside the space's block
             continue
-        inner = strategies if each.kind == "search_spaces" else ()
-        slots[str(each.loc[0])][block_class(each.kind, each.name, each.cls, inner)] = None
+        else:
+            made = block_class(each.kind, each.name, each.cls)
+        slots[str(each.loc[0])][made] = None
     return _derived(tuple((slot, tuple(found)) for slot, found in slots.items()), holes)
+
+
+def _lists(space: Used, used: Iterable[Used]) -> tuple[tuple[str, Classes], ...]:
+    """Give the blocks that stand in each list of a space that has any."""
+    found: dict[str, dict[type[BaseModel], None]] = {}
+    for each in used:
+        if len(each.loc) == 3 and each.loc[0] == space.loc[0]:
+            made = block_class(each.kind, each.name, each.cls)
+            found.setdefault(str(each.loc[1]), {})[made] = None
+    return tuple((field, tuple(classes)) for field, classes in found.items())
 
 
 @lru_cache(maxsize=128)

@@ -46,6 +46,8 @@ def examine(registries: Registries, *, verify: bool = False) -> dict[str, Any]:
     found["kernels"] = look_at_kernels(registries, found["torch"], problems)
     if verify and found["torch"].get("version"):
         verify_kernels(registries, found["kernels"], found["torch"], problems)
+    elif verify:
+        notes.append("kernels were not verified: that needs torch")
     notes += [*about_bytecode(), *about_folder("runs")]
     found["problems"] = [problem.to_json() for problem in problems]
     found["notes"] = notes

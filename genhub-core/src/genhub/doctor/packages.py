@@ -36,6 +36,7 @@ def look_at_plugins(
                 rows[-1]["status"] = "broken"
                 told |= dict.fromkeys(broken)
     problems += told
+    notes += registries.take_remarks()
     for dist, names in disabled.items():
         notes.append(
             f"{', '.join(names)} of {dist} is disabled by GENHUB_DISABLE or GENHUB_PLUGINS"

@@ -9,6 +9,7 @@ from genhub.config import Loaded
 from genhub.execution.load import locate, require_libraries
 from genhub.execution.requests import samples_of
 from genhub.registry import Registries
+from genhub.search.objectives import metrics_of
 
 __all__ = ["check", "task_of"]
 
@@ -44,7 +45,9 @@ def _check_given(loaded: Loaded) -> None:
 
 def _check_metrics(loaded: Loaded, registries: Registries) -> None:
     """Raise GH409 or GH305 where a metric would have nothing to compare with, or to judge."""
-    needs = {name: registries.get("metrics").load(name).needs for name in loaded.config.metrics}
+    space = next((used.cls for used in loaded.drivers if used.kind == "search_spaces"), None)
+    names = metrics_of(loaded.config, space)
+    needs = {name: registries.get("metrics").load(name).needs for name in names}
     for index, (name, wanted) in enumerate(needs.items()):
         if "baseline" in wanted and "baseline" not in loaded.config.compare:
             raise GenHubError(

@@ -127,7 +127,8 @@ class RunFolder:
         raise FileExistsError(f"{parent / stem} exists a thousand times")
 
     def close(self) -> None:
-        """Let other processes work here."""
+        """Give the reserve back and let other processes work here."""
+        self._give_reserve_back()
         if self._lock is not None:
             self._lock.release()
 
@@ -160,7 +161,6 @@ class RunFolder:
                 raise
             self._give_reserve_back()
             self.note(**changes)
-        self._give_reserve_back()
 
     def append(self, name: str, line: str) -> None:
         """Add one line to a file."""
@@ -179,6 +179,9 @@ class _Seen(RunFolder):
         self.manifest.update(changes)
 
     def append(self, name: str, line: str) -> None:
+        """Leave it to rank 0."""
+
+    def close(self) -> None:
         """Leave it to rank 0."""
 
 

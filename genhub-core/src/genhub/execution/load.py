@@ -84,8 +84,12 @@ def locate(model: Any, registries: Registries) -> Source:
         _refuse_idle(model, "a model that ships with a package", "revision", "variant", "pipeline")
         return Source(text, model=registries.get("models").load(text.removeprefix("tiny:"))())
     folder = Path(text).expanduser()
-    if folder.exists():
-        if not (folder / "model_index.json").is_file():
+    try:
+        exists, whole = folder.exists(), (folder / "model_index.json").is_file()
+    except (OSError, ValueError) as error:
+        raise GenHubError("GH501", f"the model folder {text} cannot be read: {error}") from None
+    if exists:
+        if not whole:
             what = "a file" if folder.is_file() else "a folder without model_index.json"
             raise GenHubError(
                 "GH502",

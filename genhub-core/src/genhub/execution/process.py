@@ -68,14 +68,15 @@ class ProcessRun:
         self.summary = Summary()
         self.phases = Phases()
         self.hooks = hooks
-        self._loaded = loaded
+        self.registries = registries
+        self.loaded = loaded
         self._files = files
-        self._registries = registries
-        self._models = models
+        self.models = models
         self._kept = Kept(files.path, files.kept)
         self._active: Active | None = None
         self._steps_done = self._steps_total = 0
         self._noted = 0.0
+        self.tells = True  # hooks of steps and artifacts
         self._last_progress = time.perf_counter()
         if self.comm.rank == 0:
             take_up(files, self.summary, self.phases)
@@ -90,14 +91,14 @@ class ProcessRun:
     @property
     def is_given(self) -> bool:
         """Say whether the pipeline came from Python, so that the config alone cannot repeat it."""
-        return self._models.given is not None
+        return self.models.given is not None
 
     @property
     def drivers(self) -> tuple[Any, ...]:
         """Give the drivers of the config and of every variant that is compared, each once."""
-        found = list(self._loaded.drivers)
+        found = list(self.loaded.drivers)
         for name in self.config.compare:
-            found += self._loaded.variant(name).drivers
+            found += self.loaded.variant(name).drivers
         return tuple({(d.kind, d.name): d for d in found}.values())
 
     def redact(self, text: str) -> str:
@@ -111,16 +112,23 @@ class ProcessRun:
             self.summary.problems.append(text)
 
     @contextmanager
-    def pipeline(self, variant: str | None = None) -> Iterator[Any]:
-        """Load the model, attach the drivers of `variant` (None or main: the config's own)."""
+    def pipeline(
+        self, variant: str | None = None, *, set: Mapping[str, Any] | None = None
+    ) -> Iterator[Any]:
+        """Load the model, attach the drivers of `variant` (None or main: the config's own).
+
+        `set` overrides values of the variant's config; the model stays loaded where they leave
+        `model` as it is.
+        """
         if self._active is not None:
             raise RuntimeError("run.pipeline() is entered while another variant is attached")
         name = variant or "main"
-        loaded = self._loaded if name == "main" else self._loaded.variant(name)
+        loaded = self.loaded if name == "main" else self.loaded.variant(name)
+        loaded = loaded.overridden(set) if set else loaded
         with ExitStack() as stack:
             stack.enter_context(without_noise())
             with self.phases.measure("load"):
-                lent = self._models.lent(loaded.config)
+                lent = self.models.lent(loaded.config)
                 (model, fresh), _ = together(self.comm, lambda: stack.enter_context(lent))
             if fresh:
                 self._note_model(model)
@@ -139,20 +147,20 @@ class ProcessRun:
     def time_variants(self) -> None:
         """Time what is compared in turns, and note what was found."""
         names = ("main", *self.config.compare)
-        configs = {name: self._loaded.variant(name).config for name in names}
+        configs = {name: self.loaded.variant(name).config for name in names}
         with self.phases.measure("timing"):
             self.summary.timing = take_turns(configs, self._turn, self.progress)
         self.note()
 
     def _turn(self, variant: str, warm: WarmUp) -> Turn:
         """Attach a variant once more, of which nobody is told, and time one batch."""
-        loaded = self._loaded.variant(variant)
+        loaded = self.loaded.variant(variant)
         together = loaded.config.parallel is not None
 
         def taken() -> Turn:
             with ExitStack() as stack:
                 stack.enter_context(without_noise())
-                model, _ = stack.enter_context(self._models.lent(loaded.config))
+                model, _ = stack.enter_context(self.models.lent(loaded.config))
                 plan = plan_for(loaded, model, self.comm.world)
                 attached = stack.enter_context(self._install(loaded, model, plan))
                 return time_batch(Active(variant, loaded, model, attached), warm)
@@ -242,9 +250,10 @@ class ProcessRun:
         self, artifacts: Sequence[Artifact], baseline: Sequence[Artifact]
     ) -> dict[str, float]:
         figures: dict[str, float] = {}
+        config = self.config if self._active is None else self._active.loaded.config
         with self.phases.measure("metrics"):
-            for name in self.config.metrics:
-                registry = self._registries.get("metrics")
+            for name in config.metrics:
+                registry = self.registries.get("metrics")
                 figures |= figures_of(registry, name, self, artifacts, baseline)
         return figures
 
@@ -323,13 +332,13 @@ class ProcessRun:
         return attached
 
     def _install(self, loaded: Loaded, model: LoadedModel, plan: Any) -> Any:
-        return install_plan(loaded, model, plan, self.comm, self._registries)
+        return install_plan(loaded, model, plan, self.comm, self.registries)
 
     def _try_others(self, name: str, model: LoadedModel) -> None:
         """Attach the variants still to come for a moment: what cannot work ends the run now."""
-        mine = self._loaded.variant(name).config.model
+        mine = self.loaded.variant(name).config.model
         for other in ("main", *self.config.compare):
-            loaded = self._loaded.variant(other)
+            loaded = self.loaded.variant(other)
             if other != name and loaded.config.model == mine:
                 plan = plan_for(loaded, model, self.comm.world)
                 self._install(loaded, model, plan).detach()
@@ -357,7 +366,7 @@ class ProcessRun:
         times.add(end.index, end.seconds)
         self._steps_done += 1
         self._steps_total = max(self._steps_total, self._steps_done)
-        if self.hooks.listens("genhub_step"):
+        if self.tells and self.hooks.listens("genhub_step"):
             first = request.samples[0]
             step = Step(
                 end.index, end.steps, end.seconds, first.variant, first.index,
@@ -373,6 +382,7 @@ class ProcessRun:
         self.summary.artifacts += kept
         if time.monotonic() > self._noted + NOTE_EVERY:  # the manifest grows with every artifact
             self.note()
-        for artifact in (a for a in kept if a.path not in self._kept.told):
+        news = (a for a in kept if a.path not in self._kept.told)
+        for artifact in news if self.tells else ():
             self.hooks.call("genhub_artifact", artifact=artifact, run=self)
         return kept

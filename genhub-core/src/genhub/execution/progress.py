@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from genhub.api import hookimpl
 from genhub.execution.speedup import timing_rows
+from genhub.search.results import front_lines
 from genhub.streams import printable
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Progress:
             manifest.get("variants", {}), run.summary.metrics, manifest.get("timing")
         )
         lines = [*table, ""] if table else []
+        if "search" in run.manifest:
+            lines += [*front_lines(run.manifest["search"]), ""]
         lines.append(_where(run.folder, len(run.summary.artifacts), error))
         sys.stdout.write(printable("\n".join(lines) + "\n"))
         sys.stdout.flush()

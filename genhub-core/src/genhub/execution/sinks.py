@@ -39,12 +39,14 @@ def open_sink(
     """Open a sink for media of one kind, in the format that `output` asks for.
 
     Raises GH305 where the model does not say its sampling rate, GH505 where MP4 is asked for and
-    PyAV is not installed.
+    cannot be encoded here.
     """
     if kind == "audio":
         return AudioSink(folder, request, embed, _rate_of(pipeline))
     if kind == "video":
-        return VideoSink(folder, request, embed, output.fps or _fps_of(pipeline), output.video)
+        return VideoSink(
+            folder, request, embed, output.fps or _fps_of(pipeline, request), output.video
+        )
     return PictureSink(folder, request, embed)
 
 
@@ -173,15 +175,15 @@ class VideoSink:
     def __init__(
         self, folder: Path, request: Request, embed: Embed, fps: float, form: str = "auto"
     ) -> None:
-        has_av = importlib.util.find_spec("av") is not None
-        if form == "mp4" and not has_av:
+        can_mp4 = _encodes_h264()
+        if form == "mp4" and not can_mp4:
             raise GenHubError(
                 "GH505",
-                "output.video: mp4 needs PyAV, which is not installed",
+                "output.video: mp4 needs PyAV with the encoder libx264, which is not installed",
                 hint='pip install "genhub-core[video]", or say output: {video: webp}',
             )
         self._folder, self._request, self._embed, self._fps = folder, request, embed, fps
-        self._form = ("mp4" if has_av else "webp") if form == "auto" else form
+        self._form = ("mp4" if can_mp4 else "webp") if form == "auto" else form
         self._open: dict[int, _Mp4 | _WebP] = {}
 
     def write(self, chunk: Any, sample: int = 0) -> None:
@@ -344,10 +346,18 @@ def _rate_of(pipeline: Any) -> int:
     )
 
 
-def _fps_of(pipeline: Any) -> float:
-    """Give the frame rate that a pipeline's call has for itself, else `FPS`."""
+def _fps_of(pipeline: Any, request: Request) -> float:
+    """Give the frame rate that a call names, or a pipeline's call for itself, else `FPS`."""
     known = signature(type(pipeline).__call__).parameters.get("fps")
-    return float(known.default) if known is not None and known.default else FPS
+    return float(request.call.get("fps") or (known.default if known is not None else FPS))
+
+
+def _encodes_h264() -> bool:
+    if importlib.util.find_spec("av") is None:
+        return False
+    import av
+
+    return "libx264" in av.codecs_available
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:

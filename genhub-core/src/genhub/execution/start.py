@@ -69,9 +69,13 @@ def begin(order: Order) -> RunResult:
 
 
 def plan_text(loaded: Loaded, registries: Registries | None = None) -> str:
-    """Load the model of a config and give the plan as text; nothing is attached or generated."""
+    """Load the model of a config and give the plan as text; nothing is generated.
+
+    Mixers are attached for a moment: what they cost depends on their weights.
+    """
     from genhub.execution.models import facts_at
     from genhub.plan import make_plan
+    from genhub.plan.cost import costs_in_words
 
     registries = registries or default()
     config = loaded.config
@@ -82,5 +86,8 @@ def plan_text(loaded: Loaded, registries: Registries | None = None) -> str:
         model = load(config.model, source, choose_device(config.launch.devices))
         facts = facts_at(config, model)
         own = world if config.parallel is not None else 1
-        text = make_plan(loaded, facts, model.pipeline, world=own).render()
+        plan = make_plan(loaded, facts, model.pipeline, world=own)
+        text = "\n".join(
+            [plan.render(), "", *costs_in_words(plan, model.pipeline, config, registries)]
+        )
         return "\n".join([text, "", *start_lines(loaded, world)]) if world > 1 else text

@@ -1,8 +1,7 @@
 """Start the ranks of a run on this machine and watch them, with torch's elastic agent.
 
 `python -m genhub.launch.agent RUN N` is torch.distributed.run for `genhub run`: it leaves in a
-file how ranks ended that could not say it themselves, and ends when the process that started it
-does, whose end of standard input closes then.
+file how ranks ended that could not say it themselves.
 """
 
 from __future__ import annotations
@@ -13,12 +12,13 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from genhub.execution.faults import sentence
 
-__all__ = ["ENDED", "main"]
+__all__ = ["ENDED", "end_with_parent", "main"]
 
 ENDED = "ended.json"  # in the folder of logs: how ranks ended
 GRACE = 8  # seconds that ranks have to finish, once one of them is gone
@@ -31,7 +31,7 @@ def main(folder: Path, count: int) -> int:
     from torch.distributed.run import parse_args, run
 
     logging.disable()  # it would tell each failure again, in its own words
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", str(GRACE))
     logs = folder / "logs"
     words = [
@@ -56,10 +56,16 @@ def _note(logs: Path, **ended: Any) -> None:
     (logs / ENDED).write_text(json.dumps(ended), encoding="utf-8")
 
 
-def _end_with_parent() -> None:
-    while os.read(0, 1):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
+def end_with_parent() -> None:
+    """End this process as the one that began the run wants, or when that is gone; in a thread.
+
+    Agent and ranks have one end of a socket as their standard input: nothing more to read means to
+    finish in good time, a byte for each of them to end at once.
+    """
+    if not os.read(0, 1):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE + 1)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -69,24 +70,37 @@ def _watch(folder: Path, world: int) -> int | None:
     """Let the agent run to its end and give its status; None: this process was told to stop."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = str(max(1, (cores or 1) // world))
-    agent = subprocess.Popen(
-        [sys.executable, "-m", "genhub.launch.agent", str(folder), str(world)],
-        stdin=subprocess.PIPE,  # closes when this process is gone, whatever became of it
-        env={"OMP_NUM_THREADS": threads, **os.environ},
-        start_new_session=True,  # Ctrl-C reaches the ranks once, through their agent
-    )
-    try:
-        with _sigterm_interrupts():
-            return agent.wait()
-    except KeyboardInterrupt:
-        agent.send_signal(signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):  # a second one ends it now
-            agent.wait(PATIENCE)
-        return None
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(agent.pid, signal.SIGKILL)
-        agent.wait()
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            agent = subprocess.Popen(
+                [sys.executable, "-m", "genhub.launch.agent", str(folder), str(world)],
+                stdin=theirs.fileno(),
+                env={"OMP_NUM_THREADS": threads, "TORCH_CPP_LOG_LEVEL": "ERROR", **os.environ},
+                start_new_session=True,  # Ctrl-C reaches the ranks once, through their agent
+            )
+        try:
+            with _sigterm_interrupts():
+                return agent.wait()
+        except KeyboardInterrupt:
+            agent.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):  # a second one ends it now
+                agent.wait(PATIENCE)
+            return None
+        finally:
+            _see_off(ours, agent, world)
+
+
+def _see_off(ours: socket.socket, agent: subprocess.Popen[bytes], world: int) -> None:
+    """Wait until agent and ranks are gone, whose ends of the socket close then."""
+    with suppress(OSError):
+        if agent.poll() is None:
+            ours.send(b"." * (world + 1))
+        ours.shutdown(socket.SHUT_WR)  # ranks may have lost their agent
+        ours.settimeout(PATIENCE)
+        ours.recv(1)
+    agent.kill()
+    agent.wait()
 
 
 @contextmanager

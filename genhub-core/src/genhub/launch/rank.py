@@ -76,11 +76,15 @@ def _run(order: Order, place: Place, folder: Path | None, store: Any, blame: Bla
         with _undisturbed():
             if error is not None:
                 if ended:
-                    text = "the run was ended from outside: a rank is gone, or its launcher is"
-                    error = GenHubError("GH607", text)
+                    error = GenHubError(
+                        "GH607",
+                        "the run was ended from outside: another rank is gone, or their launcher",
+                        hint="genhub run with its folder goes on from what is kept",
+                    )
                 error = blame.first(error)
             if place.rank == 0:
                 error = conclude(under_way, files, error)
+                files.close()
     if error is not None:
         raise error
     dist.destroy_process_group()
@@ -136,7 +140,8 @@ def _ended_by_sigterm() -> Iterator[list[int]]:
 
     def end(number: int, frame: object) -> None:
         ended.append(number)
-        raise KeyboardInterrupt
+        if len(ended) == 1:
+            raise KeyboardInterrupt
 
     with _handling(end, signal.SIGTERM):
         yield ended

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 
 from genhub.errors import GenHubError, ToldElsewhere
 from genhub.execution.order import Order
+from genhub.launch.agent import end_with_parent
 from genhub.launch.blame import to_json
 from genhub.launch.world import place_here
 from genhub.registry import default
@@ -24,6 +26,7 @@ def main(folder: Path) -> int:
     place = place_here()
     if place is None:
         raise SystemExit("genhub.launch.worker is started by `genhub run`")
+    threading.Thread(target=end_with_parent, daemon=True).start()
     asked = json.loads((folder / "logs" / ORDER).read_text(encoding="utf-8"))
     order = Order(asked["config"], asked["set"], None, asked["quiet"], None, default())
     from genhub.launch.rank import run_rank

@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from genhub.api import (
     AttentionMixer,
     Built,
     Communicator,
+    Cost,
     GenHubError,
     Installed,
     Problem,
@@ -21,6 +22,7 @@ from genhub.comm import SoloComm
 from genhub.plan.backend import set_backend, unset_sites
 from genhub.plan.clock import Clock, StepListener, Ticker
 from genhub.plan.context import Context
+from genhub.plan.cost import costs_of
 from genhub.plan.facts import denoisers_of, facts_of
 from genhub.plan.kernels import Kernels
 from genhub.plan.observe import core_of
@@ -29,6 +31,9 @@ from genhub.plan.plan import Plan, facts_lines, plan_parts
 from genhub.plan.swap import check_replaceable, is_processor, place, put
 from genhub.plan.table import sites_table, skipped_lines
 from genhub.registry import Registries, default
+
+if TYPE_CHECKING:
+    from torch.nn import Module
 
 __all__ = ["Attached", "attach", "install"]
 
@@ -41,6 +46,7 @@ class Attached:
         plan: Plan,
         context: Context,
         built: Mapping[str, Built],
+        originals: Mapping[str, Module],
         installed: Installed | None,
         ticker: Ticker,
         undo: ExitStack,
@@ -50,6 +56,7 @@ class Attached:
         self.pipeline = context.pipeline
         self.installed = installed
         self._built = built
+        self._originals = originals  # what stood at the sites, by path
         self._ticker = ticker
         self._undo: ExitStack | None = undo
 
@@ -129,6 +136,14 @@ class Attached:
             "kernels_unused": list(kernels.unused),
             "sent": dict(self.context.comm.sent),
         }
+
+    def costs(self) -> dict[str, Cost | None]:
+        """Give parameters and multiply-adds of every site in one denoiser call for one sample."""
+        return costs_of(self.plan.facts, self._originals, self.plan.claims, self._built)
+
+    def costs_before(self) -> dict[str, Cost | None]:
+        """Give what the sites cost without the mixers."""
+        return costs_of(self.plan.facts, self._originals)
 
     def driver(self, name: str) -> Any:
         """Give the attached driver of that entry name; KeyError names those there are."""
@@ -247,6 +262,8 @@ def install(
     context = Context(pipeline, denoisers, plan.facts, comm, Clock(), shard, seed, chooser, offline)
     with ExitStack() as stack:
         ticker = _start_clock(plan, context, stack)
+        originals = {site.path: core_of(denoisers[site.component]).get_submodule(site.module_path)
+                     for site in plan.facts.sites}  # fmt: skip
         built = {claim.label: _build(claim.part, claim.sites, context, stack)
                  for claim in plan.claims}  # fmt: skip
         for sites in built.values():
@@ -259,7 +276,7 @@ def install(
             with calling(plan.scheduler, "install"):
                 manager = plan.scheduler.driver.install(context, plan.parallel)
                 installed = stack.enter_context(manager)
-        attached = Attached(plan, context, built, installed, ticker, ExitStack())
+        attached = Attached(plan, context, built, originals, installed, ticker, ExitStack())
         attached.verify()
         attached._undo = stack.pop_all()
     return attached

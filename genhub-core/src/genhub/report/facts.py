@@ -17,7 +17,7 @@ NOUNS = {
     "audio": "sound",
     "video": "video",
     "text": "text",
-    "data": "file of data",
+    "data": "data file",
 }
 
 
@@ -25,7 +25,6 @@ def headline(manifest: Mapping[str, Any]) -> str:
     """Say in one sentence what was made, of what, where and how long it took."""
     kinds = Counter(entry["kind"] for entry in manifest.get("artifacts", []))
     made = " and ".join(count_of(n, NOUNS[kind]) for kind, n in kinds.items())
-    made = made.replace("file of datas", "files of data")
     model = manifest.get("model", {}).get("source")
     task = f"task {manifest.get('task', 'unknown')}"
     what = f"{made} with {model}" if made and model else made or model or task

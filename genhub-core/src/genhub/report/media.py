@@ -35,7 +35,7 @@ SIDES = (640, 448, 320, 224, 160, 112)  # pixels of the longer side that is put 
 SHOWN = 192  # pixels on the page
 SHOWN_BESIDE = 128  # where several stand side by side
 LEAST_BITS = 0.6  # per pixel of a JPEG: what would be larger even so is not tried
-MOST_COMPARED = 1 << 26  # pixels of one page that SSIM is computed of, about 20 s of one core
+MOST_COMPARED = 1 << 25  # pixels of one page that SSIM is computed of: half a minute of a core
 
 
 class Room:

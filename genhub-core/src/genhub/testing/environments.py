@@ -47,7 +47,7 @@ class EnvironmentTests(PluginTests):
                             f"{_about(observation)}, {env.observation_space}"
                         )
                     for name, held in zip(("reward", "terminated", "truncated"), rest, strict=True):
-                        if getattr(held, "shape", None) != (self.num_envs,):
+                        if getattr(held, "shape", None) != (env.num_envs,):
                             complain(f"{name} is {_about(held)}: one value per environment")
 
     def test_same_seed_gives_the_same_observations(self) -> None:

@@ -84,6 +84,7 @@ def outcomes_of(file: Path) -> list[Outcome]:
     collector = _Collector()
     options = ["--import-mode=importlib", "--rootdir", str(file.parent), "-c", os.devnull]
     options += ["-p", "no:cacheprovider", "-p", "no:terminal", "-W", "ignore"]
+    options += ["-p", "no:unraisableexception"]  # it collects garbage five times, for seconds
     with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
         pytest.main([*options, str(file)], plugins=[collector])
     if collector.trouble is not None:

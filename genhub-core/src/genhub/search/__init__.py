@@ -1,0 +1,1 @@
+"""Architecture search: the task, two strategies, and the space of mixer placements."""
