@@ -13,8 +13,8 @@ from genhub.testing.families import audioldm, flux, sd3, seeded, unet3d
 from genhub.testing.families import unet2d as sd
 
 __all__ = [
-    "FAMILIES", "audioldm", "flux", "latents", "latents_of", "sd", "sd3", "sd_three_levels",
-    "seeded", "stable_diffusion", "unet3d",
+    "FAMILIES", "UNet2DConditionModel", "audioldm", "flux", "latents", "latents_of", "sd",
+    "sd3", "sd_three_levels", "seeded", "stable_diffusion", "unet3d",
 ]  # fmt: skip
 
 
