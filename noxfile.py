@@ -45,7 +45,7 @@ GET_CHROMIUM = (
     "chromium chromedriver; or set GENHUB_CHROMIUM and GENHUB_CHROMEDRIVER to their files"
 )
 
-TOOLS = ["pytest", "hypothesis", "jsonschema", "hatchling", "scikit-image", "html5lib"]
+TOOLS = ["pytest", "hypothesis", "jsonschema", "gymnasium", "hatchling", "scikit-image", "html5lib"]
 STACK = [
     *["torch", "diffusers", "transformers", "accelerate", "safetensors"],
     *["numpy", "pillow", "rich", "jinja2", "matplotlib"],
@@ -116,7 +116,7 @@ def combined(session: nox.Session) -> None:
     shutil.copy(ROOT / "mkdocs.yml", tests.parent)
     session.chdir(tests)
     environment = {"GENHUB_WHEELS": str(DIST), "GENHUB_BASE": str(_base(session))}
-    _pytest(session, python, *session.posargs, env=environment)
+    _pytest(session, python, "--ignore", "gpu", *session.posargs, env=environment)
 
 
 @nox.session(venv_backend="none")
