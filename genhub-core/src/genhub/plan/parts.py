@@ -74,7 +74,9 @@ def calling(part: Part, method: str) -> Iterator[None]:
 
 def parts_from_config(loaded: Any) -> tuple[Part, ...]:
     """Make every driver that a `genhub.config.Loaded` names, the task among them."""
-    return labelled([part_of(loaded.config, used, loaded.mark(used.loc)) for used in loaded.drivers])
+    return labelled(
+        [part_of(loaded.config, used, loaded.mark(used.loc)) for used in loaded.drivers]
+    )
 
 
 def part_of(config: Any, used: Any, mark: Mark | None) -> Part:
