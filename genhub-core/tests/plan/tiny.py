@@ -1,4 +1,4 @@
-"""Tiny random denoisers of every family, and variants of them, built in code."""
+"""Tiny random denoisers beside those of `genhub.testing`, and a pipeline around one."""
 
 from __future__ import annotations
 
@@ -8,37 +8,22 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 
-from genhub.testing.families import (
-    audioldm,
-    audioldm2,
-    flux,
-    motion,
-    sd3,
-    seeded,
-    svd,
-    unet3d,
-)
+from genhub.testing import families
+from genhub.testing.families import audioldm, flux, sd3, seeded, unet3d
 from genhub.testing.families import unet2d as sd
 
-_UNET = {
-    "in_channels": 4,
-    "out_channels": 4,
-    "layers_per_block": 1,
-    "norm_num_groups": 4,
-    "block_out_channels": (8, 16),
-    "attention_head_dim": 2,
-}
+__all__ = [
+    "FAMILIES", "UNet2DConditionModel", "audioldm", "flux", "latents", "latents_of", "sd",
+    "sd3", "sd_three_levels", "seeded", "stable_diffusion", "unet3d",
+]  # fmt: skip
 
 
 def sd_three_levels() -> UNet2DConditionModel:
-    config = _UNET | {"block_out_channels": (8, 16, 16)}
-    return seeded(
-        UNet2DConditionModel,
+    return sd(
         sample_size=16,
-        cross_attention_dim=12,
+        block_out_channels=(8, 16, 16),
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-        **config,
     )
 
 
@@ -47,31 +32,20 @@ def text_embedding() -> UNet2DConditionModel:
 
 
 def sdxl() -> UNet2DConditionModel:
-    return seeded(
-        UNet2DConditionModel,
-        sample_size=8,
-        cross_attention_dim=12,
+    return sd(
         addition_embed_type="text_time",
         addition_time_embed_dim=8,
         projection_class_embeddings_input_dim=6 * 8 + 10,
         transformer_layers_per_block=(1, 2),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        **_UNET,
     )
 
 
 FAMILIES: dict[str, Callable[[], Any]] = {
-    "unet2d": sd,
+    **families.FAMILIES,
     "unet2d text": text_embedding,
     "unet2d xl": sdxl,
-    "unet3d": unet3d,
-    "motion": motion,
-    "svd": svd,
-    "audioldm": audioldm,
-    "audioldm2": audioldm2,
-    "sd3": sd3,
-    "flux": flux,
     "flux guided": lambda: flux(guidance_embeds=True),
 }
 
