@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -48,7 +49,9 @@ def test_a_run_that_fails_tells_what_is_kept(
 ) -> None:
     with pytest.raises(genhub.GenHubError):
         genhub.run(config | {"metrics": ["broken"]}, quiet=False, registries=registries)
-    assert capsys.readouterr().out.splitlines()[-1].startswith("ended early, kept: 2 artifacts in")
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("ended early, kept: 2 artifacts in")
+    assert re.search(r"; genhub run \S+ goes on$", last)
 
 
 def test_a_quiet_run_says_nothing(config: Any, capsys: pytest.CaptureFixture[str]) -> None:
