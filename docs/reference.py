@@ -31,6 +31,7 @@ BLOCKS = {
     "decoder": "decoders",
     "environment": "environments",
     "search": "search_spaces",
+    "search.strategy": "search_strategies",
     "task": "tasks",
 }
 
@@ -128,18 +129,17 @@ def hooks_list() -> str:
 
 
 def api_page() -> str:
-    """Refer to every public name of `genhub`, `genhub.api` and their docstrings."""
+    """Refer to every public name of `genhub` and `genhub.api` and their docstrings."""
     groups: dict[str, list[str]] = {}
     for name in api.__all__:
-        home = getattr(getattr(api, name), "__module__", "genhub.api")
-        groups.setdefault(home if home.startswith("genhub.") else "genhub.api", []).append(name)
+        home = getattr(getattr(api, name), "__module__", "")
+        groups.setdefault(home if home.startswith("genhub.") else "", []).append(name)
     parts = ["# API", "What is listed here follows semantic versions; everything else is private."]
-    parts += ["## genhub", "::: genhub.attach", "::: genhub.run"]
-    for home, names in groups.items():
-        about = (import_module(home).__doc__ or "").splitlines()[0]
-        documented = [name for name in names if getattr(getattr(api, name), "__doc__", None)]
-        parts += [f"## {about.split(':')[0].rstrip('.')}"]
-        parts += [f"::: genhub.api.{name}" for name in documented]
+    parts += ["## For users", "::: genhub.attach", "::: genhub.run"]
+    for home, names in sorted(groups.items(), key=lambda group: group[0] == ""):
+        about = (import_module(home).__doc__ or "").splitlines()[0] if home else "Markers and words"
+        parts += [f"## {about.partition(':')[0].rstrip('.')}"]
+        parts += [f"::: genhub.api.{name}" for name in names]
     return _joined(parts)
 
 
@@ -208,7 +208,8 @@ def _type(field: Schema, root: Schema) -> str:
     if kind == "null":
         return "block"  # of a kind that no installed package offers
     if kind == "array":
-        return f"list of {_type(field.get('items', {}), root)}"
+        items = _type(field.get("items", {}), root)
+        return f"list of {'blocks' if items == 'block' else items}"
     if kind == "object":
         return "block"
     words = {"integer": "whole number", "string": "text", "boolean": "`true`, `false`"}
