@@ -154,10 +154,10 @@ def measured_page() -> str:
         result = json.loads(path.read_text(encoding="utf-8"))
         machine = result.pop("machine", {})
         parts += [f"## {path.stem.replace('_', ' ')}"]
-        parts += [f"`python benchmarks/{path.stem}.py`, {result.pop('date', 'undated')}, on "
+        parts += [f"`benchmarks/results/{path.name}`, {result.pop('date', 'undated')}, on "
                   f"{machine.get('cpu')} with {machine.get('cores')} cores, "
                   f"Python {machine.get('python')}."]  # fmt: skip
-        parts += [f"```json\n{json.dumps(result, indent=1)}\n```"]
+        parts += _shown(result)
     return _joined(parts)
 
 
@@ -179,6 +179,43 @@ def on_files(files: Any, config: Any) -> Any:
     for path, text in pages().items():
         files.append(File.generated(config, path, content=text))
     return files
+
+
+def _shown(result: Mapping[str, Any], depth: int = 3) -> list[str]:
+    """Lay a file of results out: single values as a list, rows of them as a table."""
+    single = {name: held for name, held in result.items() if not _has_rows(held)}
+    parts = ["\n".join(f"- {name}: {_value(v)}" for name, v in single.items())] if single else []
+    for name, held in result.items():
+        if name in single:
+            continue
+        parts.append(f"{'#' * depth} {name}")
+        rows = list(held.values()) if isinstance(held, dict) else held
+        if not all(isinstance(row, dict) for row in rows) or any(
+            _has_rows(value) for row in rows for value in row.values()
+        ):
+            parts += _shown(held, depth + 1)
+            continue
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        lines = [tuple(_value(row.get(column)) for column in columns) for row in rows]
+        if isinstance(held, dict):
+            columns = ["", *columns]
+            lines = [(label, *line) for label, line in zip(held, lines, strict=True)]
+        parts.append(_table(tuple(columns), lines))
+    return parts
+
+
+def _has_rows(held: Any) -> bool:
+    return isinstance(held, dict) or (isinstance(held, list) and isinstance(held[0], dict))
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(_value, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _fields(block: Schema, root: Schema) -> list[str]:
