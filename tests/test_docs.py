@@ -16,6 +16,7 @@ from genhub import api, hookspecs
 from genhub.cli import COMMANDS
 from genhub.config import RunConfig, load
 from genhub.config.model import Block
+from genhub.execution import plan_text
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -84,13 +85,17 @@ def test_what_is_not_described_cannot_get_onto_a_page(reference: ModuleType) -> 
         reference._help("my-command", "", None)
 
 
-@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.stem)
-def test_configs_on_the_pages_are_valid(path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "path", [*sorted(DOCS.glob("*.md")), ROOT / "README.md"], ids=lambda path: path.stem
+)
+def test_configs_on_the_pages_work(path: Path, tmp_path: Path) -> None:
     for language, text in FENCE.findall(path.read_text(encoding="utf-8")):
         if language == "yaml" and text.startswith("genhub: 1"):
             file = tmp_path / "shown.yaml"
             file.write_text(text, encoding="utf-8")
-            load(file)
+            loaded = load(file)
+            for name in {"main", *loaded.config.compare} - {"baseline"}:  # which has no drivers
+                assert plan_text(loaded.variant(name))
         elif language == "python":
             compile(text, str(path), "exec")
 

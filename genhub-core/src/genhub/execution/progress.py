@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genhub.api import hookimpl
+from genhub.errors import EXIT_CONFIG_WRONG, EXIT_PLUGIN_TROUBLE, EXIT_RUN_FAILED
 from genhub.execution.speedup import timing_rows
 from genhub.search.results import front_lines
 from genhub.streams import printable
@@ -153,7 +154,9 @@ def _where(folder: Path, count: int, error: BaseException | None) -> str:
         text += f", report: {report}"
     if error is None:
         return f"results: {text}"
-    return f"ended early, kept: {text}; genhub run {folder} goes on"
+    wrong = getattr(error, "exit_code", EXIT_RUN_FAILED) in (EXIT_CONFIG_WRONG, EXIT_PLUGIN_TROUBLE)
+    text += "" if wrong else f"; genhub run {folder} goes on"
+    return f"ended early, kept: {text}"
 
 
 def _peak_gib() -> str:
