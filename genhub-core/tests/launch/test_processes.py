@@ -95,7 +95,13 @@ def test_the_manifest_tells_of_every_rank_and_of_the_parallel_plan(split: Ended)
         assert rank["steps"]["main"]["count"] == 4  # two samples of two steps
     assert "baseline" not in ranks["each"][1]["steps"]  # one rank makes what is for one rank
     parallel = split.manifest["parallel"]
-    assert "rank 1" in parallel["timeline"] and parallel["bytes"] > 0 and parallel["speedup"] == 2
+    assert "rank 1" in parallel["timeline"] and parallel["speedup"] == 2
+    assert parallel["bytes"] == sum(sum(rank["sent"].values()) for rank in ranks["each"])
+
+
+def test_the_manifest_has_the_command_that_was_typed(split: Ended, raised: Ended) -> None:
+    for run in (split, raised):
+        assert " run " in run.manifest["command"] and "worker" not in run.manifest["command"]
 
 
 def test_the_parent_imports_no_torch_and_one_rank_speaks(split: Ended) -> None:
@@ -158,6 +164,11 @@ def test_what_other_ranks_said_is_a_note_that_only_tracebacks_show(tmp_path: Pat
     assert error.__notes__ == ["also, on another rank: error[GH607] rank 0: woe"]
 
 
+def test_a_rank_that_ends_by_a_signal_without_a_name_is_told_too(tmp_path: Path) -> None:
+    (tmp_path / "ended.json").write_text(json.dumps({"ranks": {"1": -36}}))
+    assert "rank 1 was killed by signal 36" in str(cause(tmp_path, 1))
+
+
 def long_run(site: Path, folder: Path) -> Any:
     """Start a run that never ends, and wait for its first picture."""
     wanted = config(folder, {"type": "trouble"}, sampling={"steps": 2, "samples": 100_000})
@@ -180,14 +191,20 @@ def test_ctrl_c_ends_every_process_and_keeps_what_exists(site: Path, tmp_path: P
     assert left_over(tmp_path) == {}
 
 
-def test_ranks_end_when_those_who_started_them_are_killed(site: Path, tmp_path: Path) -> None:
+def test_ranks_end_when_those_who_started_them_are_killed(
+    site: Path, tmp_path: Path, registries: Any
+) -> None:
     process = long_run(site, tmp_path)
     running = left_over(tmp_path)
     assert len(running) == 4  # the command, the agent, two ranks
     (agent,) = (pid for pid, words in running.items() if "genhub.launch.agent" in words)
+    os.kill(agent, signal.SIGSTOP)
     os.kill(process.pid, signal.SIGKILL)
-    os.kill(agent, signal.SIGKILL)
     process.wait()
+    folder = (tmp_path / "runs/latest").resolve()
+    with pytest.raises(host.GenHubError, match=f"process {process.pid} on"):
+        host.run(folder, registries=registries)  # ranks may still be writing there
+    os.kill(agent, signal.SIGKILL)
     until(lambda: left_over(tmp_path) == {})
     assert manifest_in(tmp_path)["status"] in ("failed", "interrupted")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ import genhub
 from genhub import GenHubError
 from genhub.api import dominates
 from genhub.config import load
-from genhub.search.task import Search
 
 EVOLUTION = {"type": "evolution", "trials": 12, "population": 4, "tournament": 2}
 STRATEGIES = [{"type": "random", "trials": 12}, EVOLUTION]
@@ -223,7 +221,8 @@ def test_evolution_climbs_where_random_draws_do_not(config: Any, registries: Any
     assert min(best["evolution"]) > max(best["random"])
 
 
-def test_a_search_of_several_ranks_is_refused() -> None:
-    with pytest.raises(GenHubError, match="this one has 2") as caught:
-        Search().run(SimpleNamespace(comm=SimpleNamespace(world=2)))
-    assert caught.value.code == "GH406"
+def test_a_search_of_several_ranks_is_a_wrong_config(config: Any, registries: Any) -> None:
+    with pytest.raises(GenHubError, match="'search' needs 1 process, 2 available") as caught:
+        load({**config, "parallel": {"type": "cfg-parallel"}}, registries=registries)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.hint) == ("GH406", "leave out 'parallel:'")

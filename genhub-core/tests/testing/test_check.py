@@ -54,6 +54,21 @@ def test_a_name_of_several_kinds_asks_for_the_kind(capsys: pytest.CaptureFixture
     assert main(["check", "littering", "--kind", "tasks"]) == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("linear-attention", "'linear-attention' is an operation; its kernels are "),
+        ("countin", "did you mean 'counting'?"),
+    ],
+)
+def test_an_unknown_name_is_told_what_may_be_meant(
+    name: str, hint: str, toys: ToySite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toys.install("toy-kernels", {"kernels": {"linear_attention.fast": "absent:Fast"}})
+    assert main(["check", name]) == 2
+    assert hint in capsys.readouterr().err
+
+
 def test_an_unknown_name_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", "nobody-has-this"]) == 2
     assert "no plugin is called 'nobody-has-this'" in capsys.readouterr().err

@@ -109,26 +109,25 @@ def check_drivers(
     config: RunConfig, used: tuple[Used, ...], root: Node, problems: list[Problem]
 ) -> None:
     """Ask each driver what it needs, and hold that against the ranks and one another."""
-    from genhub.plan import check_needs, parts_from_config
-    from genhub.plan.checks import own_world
+    from genhub.plan.checks import check_needs, own_world
+    from genhub.plan.parts import labelled, part_of
 
-    before = len(problems)
+    before, parts = len(problems), []
     for each in used:
-        block = config
-        for step in each.loc:
-            block = block[step] if isinstance(step, int) else getattr(block, step)  # type: ignore[index]
         mark = place(root, each.loc)
         try:
-            if not isinstance(found := each.cls(block).needs(), Needs):
+            part = part_of(config, each, mark)
+            if not isinstance(found := part.driver.needs(), Needs):
                 raise TypeError(f"needs() gave {found!r:.60}, no genhub.api.Needs")
+            parts.append(part)
         except GenHubError as error:
             problems += [replace(p, mark=p.mark or mark) for p in error.problems]
         except (Exception, SystemExit) as error:  # the user is told whose fault it is
             problems.append(replace(of_fault(each, error), mark=mark))
     if len(problems) == before:
-        parts = parts_from_config(_Parts(config, used, root))
         asked = config.launch.processes
-        problems += check_needs(parts, world=own_world(parts, None if asked == "auto" else asked))
+        world = own_world(parts, None if asked == "auto" else asked)
+        problems += check_needs(labelled(parts), world=world)
 
 
 def check_search(
@@ -177,16 +176,6 @@ def locate_prompts(root: Node, problems: list[Problem]) -> Node:
                 spelling = f"{escape(os.path.abspath(node.folder))}/{spelling}"
             root = planted(root, loc, replace(node, value=path, spelling=spelling))
     return root
-
-
-class _Parts:
-    """What `parts_from_config` reads of a Loaded."""
-
-    def __init__(self, config: RunConfig, used: tuple[Used, ...], root: Node) -> None:
-        self.config, self.drivers, self._root = config, used, root
-
-    def mark(self, loc: Loc) -> object:
-        return place(self._root, loc)
 
 
 def _texts(root: Node, *loc: str) -> Iterator[tuple[Loc, Node]]:

@@ -126,6 +126,11 @@ class RunFolder:
                 return
         raise FileExistsError(f"{parent / stem} exists a thousand times")
 
+    @property
+    def handles(self) -> tuple[int, ...]:
+        """Give what a child inherits to keep other processes out for as long as it lives."""
+        return () if self._lock is None else self._lock.handles
+
     def close(self) -> None:
         """Give the reserve back and let other processes work here."""
         self._give_reserve_back()

@@ -31,6 +31,7 @@ class FolderLock:
         Where the file system has no such locks, that is logged and the run goes on without.
         """
         self.release: Callable[[], object] = lambda: None  # also called when it is not kept
+        self.handles: tuple[int, ...] = ()  # a child that inherits them holds the lock as well
         if fcntl is None:
             return
         handle = os.open(folder, os.O_RDONLY)
@@ -43,6 +44,7 @@ class FolderLock:
             os.close(handle)
             log.info("%s cannot be locked: %s", folder, error.strerror)
         else:
+            self.handles = (handle,)
             self.release = weakref.finalize(self, os.close, handle)
 
 

@@ -61,8 +61,9 @@ def without_noise() -> Iterator[None]:
                 library.disable_progress_bar()
                 stack.callback(library.enable_progress_bar)
         for handler in [h for name in LIBRARIES for h in logging.getLogger(name).handlers]:
-            handler.addFilter(_is_worth_it)
-            stack.callback(handler.removeFilter, _is_worth_it)
+            if _is_worth_it not in handler.filters:  # else it belongs to a block around this one
+                handler.addFilter(_is_worth_it)
+                stack.callback(handler.removeFilter, _is_worth_it)
         yield
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -70,8 +69,7 @@ def folder_for(order: Order, target: Target) -> RunFolder:
 def hooks_for(order: Order, loaded: Loaded, first: bool = True) -> Hooks:
     """Give the hook plugins of a run; ranks other than the `first` hear of plans alone."""
     used = {driver.entry.dist for driver in loaded.drivers}
-    strict = loaded.config.strict or bool(os.environ.get("CI"))
-    hooks = Hooks(loaded.config.hooks, used, order.registries, strict)
+    hooks = Hooks(loaded.config.hooks, used, order.registries, loaded.config.strict)
     if not first:
         hooks.keep_only("genhub_plan", "genhub_attached")
     elif order.quiet:

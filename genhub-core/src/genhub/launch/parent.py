@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from genhub.errors import GenHubError
-from genhub.execution.folder import read_manifest
+from genhub.execution.folder import RunFolder, read_manifest
 from genhub.execution.load import require_libraries
 from genhub.execution.order import Order, folder_for
 from genhub.execution.result import RunResult, result_of
@@ -44,7 +44,7 @@ def launch(order: Order, target: Target, world: int) -> RunResult:
             shutil.rmtree(logs)  # of the attempt before, where a run is gone on with
         logs.mkdir()
         (logs / ORDER).write_text(_for_workers(order, files.path), encoding="utf-8")
-        status = _watch(files.path, world)
+        status = _watch(files, world)
         _tidy(logs)
         files.manifest = read_manifest(files.path)  # as the ranks have left it
         if status != 0:
@@ -62,11 +62,12 @@ def _for_workers(order: Order, folder: Path) -> str:
         "config": os.path.abspath(str(order.config)) if given else str(folder / RESOLVED),
         "set": order.set if given else [],
         "quiet": order.quiet,
+        "argv": sys.argv,
     }
     return json.dumps(asked, default=str)
 
 
-def _watch(folder: Path, world: int) -> int | None:
+def _watch(files: RunFolder, world: int) -> int | None:
     """Let the agent run to its end and give its status; None: this process was told to stop."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = str(max(1, (cores or 1) // world))
@@ -74,8 +75,9 @@ def _watch(folder: Path, world: int) -> int | None:
     with ours:
         with theirs:
             agent = subprocess.Popen(
-                [sys.executable, "-m", "genhub.launch.agent", str(folder), str(world)],
+                [sys.executable, "-m", "genhub.launch.agent", str(files.path), str(world)],
                 stdin=theirs.fileno(),
+                pass_fds=files.handles,  # ranks outlive a parent that is killed, by seconds
                 env={"OMP_NUM_THREADS": threads, "TORCH_CPP_LOG_LEVEL": "ERROR", **os.environ},
                 start_new_session=True,  # Ctrl-C reaches the ranks once, through their agent
             )
@@ -151,12 +153,17 @@ def _silent(logs: Path) -> GenHubError | None:
             continue
         how = f"ended with status {status}"
         if status < 0:
-            how = f"was killed by {signal.Signals(-status).name}"
+            how = f"was killed by {_name_of(-status)}"
         hint = f"what was finished by then is kept; {logs} has what the ranks said"
         if status == -signal.SIGKILL:
             hint = f"a system that runs out of memory does that; {hint}"
         return GenHubError(LOST, f"rank {rank} {how}", hint=hint)
     return None
+
+
+def _name_of(number: int) -> str:
+    known = number in {one.value for one in signal.Signals}  # those for real time have no name
+    return signal.Signals(number).name if known else f"signal {number}"
 
 
 def _unknown(logs: Path, status: int) -> GenHubError:

@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 
 from genhub.errors import GenHubError, ToldElsewhere
+from genhub.execution.folder import replace_file
 from genhub.execution.order import Order
 from genhub.launch.agent import end_with_parent
 from genhub.launch.blame import to_json
@@ -28,6 +29,7 @@ def main(folder: Path) -> int:
         raise SystemExit("genhub.launch.worker is started by `genhub run`")
     threading.Thread(target=end_with_parent, daemon=True).start()
     asked = json.loads((folder / "logs" / ORDER).read_text(encoding="utf-8"))
+    sys.argv = asked["argv"]  # what the user has typed, for the manifest
     order = Order(asked["config"], asked["set"], None, asked["quiet"], None, default())
     from genhub.launch.rank import run_rank
 
@@ -39,7 +41,7 @@ def main(folder: Path) -> int:
         entry = {"cause": to_json(error), "own": to_json(own)}
         mine = folder / "logs" / f"rank{place.rank}"
         mine.mkdir(parents=True, exist_ok=True)
-        (mine / ERROR).write_text(json.dumps(entry), encoding="utf-8")
+        replace_file(mine / ERROR, json.dumps(entry).encode())  # or else it may be killed halfway
         return error.exit_code
     return 0
 

@@ -100,6 +100,8 @@ def _ranks(part: Part, need: Needs, world: int) -> list[Problem]:
     fix = f"add 'launch: {{processes: {low if world < low else high}}}'"
     if world < low:
         fix += "; with 'launch: {simulate: true}' they are threads of one process"
+    elif high == 1 and part.kind not in ("attention", "parallel"):
+        fix = "leave out 'parallel:'"
     return [
         Problem(
             "GH406",

@@ -17,7 +17,14 @@ from genhub.api import AttentionMixer, GenHubError, ParallelScheduler, Plugin, P
 from genhub.errors import Mark
 from genhub.registry import Registries, default
 
-__all__ = ["Part", "calling", "parts_from_blocks", "parts_from_config"]
+__all__ = [
+    "Part",
+    "calling",
+    "labelled",
+    "part_of",
+    "parts_from_blocks",
+    "parts_from_config",
+]
 
 BASE: Mapping[str, type[Plugin]] = {"attention": AttentionMixer, "parallel": ParallelScheduler}
 
@@ -26,7 +33,7 @@ BASE: Mapping[str, type[Plugin]] = {"attention": AttentionMixer, "parallel": Par
 class Part:
     """One driver: its kind in the config, its name, what it is called in messages, its sites."""
 
-    kind: str  # "attention" | "parallel"
+    kind: str  # the top-level key of its block
     name: str
     driver: Any
     where: Where | None = None  # as the user gave it
@@ -66,19 +73,20 @@ def calling(part: Part, method: str) -> Iterator[None]:
 
 
 def parts_from_config(loaded: Any) -> tuple[Part, ...]:
-    """Make the mixers and the scheduler that a `genhub.config.Loaded` names.
+    """Make every driver that a `genhub.config.Loaded` names, the task among them."""
+    return labelled(
+        [part_of(loaded.config, used, loaded.mark(used.loc)) for used in loaded.drivers]
+    )
 
-    Blocks are validated already; a driver gets its block as its config.
-    """
-    parts = []
-    for used in loaded.drivers:
-        kind = str(used.loc[0])
-        if kind in BASE:
-            block = getattr(loaded.config, kind)
-            block = block[used.loc[1]] if kind == "attention" else block
-            where = getattr(block, "where", None)
-            parts.append(Part(kind, used.name, used.cls(block), where, loaded.mark(used.loc)))
-    return _labelled(parts)
+
+def part_of(config: Any, used: Any, mark: Mark | None) -> Part:
+    """Make one driver (`genhub.config.Used`); its block, validated already, is its config."""
+    block = config
+    for step in used.loc:
+        block = block[step] if isinstance(step, int) else getattr(block, step)
+    kind = str(used.loc[0])
+    where = block.where if kind == "attention" else None
+    return Part(kind, used.name, used.cls(block), where, mark)
 
 
 def parts_from_blocks(
@@ -95,7 +103,7 @@ def parts_from_blocks(
     ready = [isinstance(one, BASE[kind]) for kind, one in given]
     blocks = [one for one, is_ready in zip(given, ready, strict=True) if not is_ready]
     validated = iter(_validated(blocks, registries or default()) if blocks else ())
-    return _labelled(
+    return labelled(
         [
             Part(kind, _own_name(one), one) if is_ready else next(validated)
             for (kind, one), is_ready in zip(given, ready, strict=True)
@@ -132,13 +140,14 @@ def _own_name(driver: Any) -> str:
     return declared or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", type(driver).__name__).lower()
 
 
-def _labelled(parts: Sequence[Part]) -> tuple[Part, ...]:
-    """Number the drivers whose name occurs more than once."""
-    total = Counter(part.name for part in parts)
-    met: Counter[str] = Counter()
-    labelled = []
+def labelled(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Number the drivers of one kind whose name occurs more than once."""
+    total = Counter((part.kind, part.name) for part in parts)
+    met: Counter[tuple[str, str]] = Counter()
+    numbered = []
     for part in parts:
-        label = part.name if total[part.name] == 1 else f"{part.name}[{met[part.name]}]"
-        met[part.name] += 1
-        labelled.append(replace(part, label=label))
-    return tuple(labelled)
+        key = part.kind, part.name
+        label = part.name if total[key] == 1 else f"{part.name}[{met[key]}]"
+        met[key] += 1
+        numbered.append(replace(part, label=label))
+    return tuple(numbered)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from genhub.api import GenHubError, Needs, Run, Task
+from genhub.api import Needs, Run, Task
 
 __all__ = ["Search"]
 
@@ -25,13 +25,7 @@ class Search(Task):
         return Needs(world=(1, 1))
 
     def run(self, run: Run) -> None:
-        """Search, or go on with a search that was cut short; raises GH406 for several ranks."""
-        if run.comm.world > 1:
-            raise GenHubError(
-                "GH406",
-                f"a search is a run of one rank, and this one has {run.comm.world}",
-                hint="leave launch.processes and parallel out",
-            )
+        """Search, or go on with a search that was cut short."""
         from genhub.search.engine import search
 
         search(run)
