@@ -194,7 +194,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """Read the manifest of a run folder; raises GH608 where there is none that can be read."""
     try:
         manifest = json.loads(read_bounded(str(path / MANIFEST), MOST_MANIFEST))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise GenHubError(
             "GH608", f"{path} is no run folder: it has no {MANIFEST}", hint="give a folder of runs/"
         ) from None

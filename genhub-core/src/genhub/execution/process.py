@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ from genhub.execution.log import without_noise
 from genhub.execution.machine import about_model, about_plugins
 from genhub.execution.models import Models, Replicas
 from genhub.execution.phases import Phases, StepTimes, peak_memory
-from genhub.execution.requests import samples_of, warn_of_cut_prompts
+from genhub.execution.requests import samples_of, steps_of, warn_of_cut_prompts
 from genhub.execution.result import artifact_of, listed
 from genhub.execution.sinks import NoSink, open_sink
 from genhub.execution.summary import Summary, finite
@@ -100,6 +100,11 @@ class ProcessRun:
         for name in self.config.compare:
             found += self.loaded.variant(name).drivers
         return tuple({(d.kind, d.name): d for d in found}.values())
+
+    @cached_property
+    def _steps_of(self) -> dict[str, int]:
+        names = ("main", *self.config.compare)
+        return {name: steps_of(self.loaded.variant(name).config) for name in names}
 
     def redact(self, text: str) -> str:
         """Put `${env:NAME}` in place of every value that the config took from the environment."""
@@ -176,10 +181,9 @@ class ProcessRun:
         caller = active.calls()
         samples = samples_of(active.loaded.config, active.name)
         warn_of_cut_prompts(active.model.pipeline, samples, self.redact)
-        sampling = active.loaded.config.sampling
-        rounds = math.ceil(len(samples) / sampling.batch)
-        left = 1 + len(self.config.compare) - len(self.summary.steps)
-        self._steps_total = self._steps_done + sampling.steps * rounds * max(1, left)
+        later = self._steps_of.keys() - {active.name, *self.summary.steps}
+        left = steps_of(active.loaded.config) + sum(self._steps_of[name] for name in later)
+        self._steps_total = self._steps_done + left
         return caller.batches(samples)
 
     def generate(self, request: Request) -> tuple[Artifact, ...]:

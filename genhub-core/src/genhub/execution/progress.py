@@ -151,7 +151,9 @@ def _where(folder: Path, count: int, error: BaseException | None) -> str:
     text = f"{made} {folder / 'artifacts' if count else folder}".strip()
     if report.is_file():
         text += f", report: {report}"
-    return f"{'results' if error is None else 'ended early, kept'}: {text}"
+    if error is None:
+        return f"results: {text}"
+    return f"ended early, kept: {text}; genhub run {folder} goes on"
 
 
 def _peak_gib() -> str:
