@@ -56,7 +56,7 @@ class Kept:
             digest = sha256((self._folder / path).read_bytes()).hexdigest()
             entry = self._listed.get(path)
             if entry is not None and entry["sha256"] == digest:
-                if entry["info"].get(RECIPE) == _recipe(payload):
+                if entry.get("info", {}).get(RECIPE) == _recipe(payload):
                     self.told.add(path)
                     return replace(artifact_of(entry), sample=sample)
             elif path.endswith(".png") and (size := self._size_if_whole(path, payload)) is not None:

@@ -19,7 +19,7 @@ from genhub.execution.attaching import install_plan, parallel_json, plan_for, wr
 from genhub.execution.checkpoint import FileCheckpoint
 from genhub.execution.earlier import METRICS, take_up
 from genhub.execution.embed import payloads_of
-from genhub.execution.folder import RunFolder
+from genhub.execution.folder import RunFolder, made_sense_of
 from genhub.execution.generation import Active, make, warm_up
 from genhub.execution.kept import Kept, KeptSink
 from genhub.execution.load import LoadedModel, choose_device
@@ -79,7 +79,8 @@ class ProcessRun:
         self.tells = True  # hooks of steps and artifacts
         self._last_progress = time.perf_counter()
         if self.comm.rank == 0:
-            take_up(files, self.summary, self.phases)
+            with made_sense_of(files.path):
+                take_up(files, self.summary, self.phases)
             for text in (*registries.take_remarks(), *hooks.problems):
                 self.problem(text)
 
