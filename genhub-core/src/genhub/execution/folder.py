@@ -211,7 +211,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def made_sense_of(*folders: Path) -> Iterator[None]:
-    """Raise GH608 where the block can make nothing of what a manifest holds: anybody may edit it."""
+    """Raise GH608 where the block can make nothing of what a manifest holds."""
     try:
         yield
     except (GenHubError, OSError, MemoryError):

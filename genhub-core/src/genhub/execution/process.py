@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from genhub.api import Artifact, Checkpoint, Request, Sink, Step
 from genhub.comm import SoloComm
 from genhub.config import Loaded, redact
+from genhub.execution.artifacts import artifact_json
 from genhub.execution.attaching import install_plan, parallel_json, plan_for, writes
 from genhub.execution.checkpoint import FileCheckpoint
 from genhub.execution.earlier import METRICS, take_up
@@ -28,7 +29,7 @@ from genhub.execution.machine import about_model, about_plugins
 from genhub.execution.models import Models, Replicas
 from genhub.execution.phases import Phases, StepTimes, peak_memory
 from genhub.execution.requests import samples_of, warn_of_cut_prompts
-from genhub.execution.result import artifact_of, listed
+from genhub.execution.result import artifact_of
 from genhub.execution.sinks import NoSink, open_sink
 from genhub.execution.summary import Summary, finite
 from genhub.execution.timing import Turn, WarmUp, take_turns, time_batch
@@ -192,10 +193,10 @@ class ProcessRun:
         if self.comm.world == 1:
             return self._save(*self._make(active, request))
         if active.attached.plan.scheduler is None:  # for one rank: exactly what a run of one makes
-            kept = alone(self.comm, lambda: listed(self._save(*self._make(active, request))))
+            kept = alone(self.comm, lambda: _listed(self._save(*self._make(active, request))))
             return tuple(map(artifact_of, kept))
         made = self._make(active, request)
-        _, by_rank = together(self.comm, lambda: self._save(*made), listed)
+        _, by_rank = together(self.comm, lambda: self._save(*made), _listed)
         own, *others = [tuple(map(artifact_of, rank)) for rank in by_rank]
         for artifacts in others:  # rank 0 keeps what others wrote
             self._keep(artifacts, 0.0)
@@ -387,3 +388,7 @@ class ProcessRun:
         for artifact in news if self.tells else ():
             self.hooks.call("genhub_artifact", artifact=artifact, run=self)
         return kept
+
+
+def _listed(artifacts: Sequence[Artifact]) -> list[dict[str, Any]]:
+    return [artifact_json(artifact) for artifact in artifacts]

@@ -74,7 +74,8 @@ def calling(part: Part, method: str) -> Iterator[None]:
 
 def parts_from_config(loaded: Any) -> tuple[Part, ...]:
     """Make every driver that a `genhub.config.Loaded` names, the task among them."""
-    return labelled([part_of(loaded.config, used, loaded.mark(used.loc)) for used in loaded.drivers])
+    config, mark = loaded.config, loaded.mark
+    return labelled([part_of(config, used, mark(used.loc)) for used in loaded.drivers])
 
 
 def part_of(config: Any, used: Any, mark: Mark | None) -> Part:
