@@ -7,8 +7,9 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -192,11 +193,15 @@ class ProcessRun:
         active = self._entered()
         if self.comm.world == 1:
             return self._save(*self._make(active, request))
+
+        def saved(made: Any) -> list[dict[str, Any]]:
+            return [artifact_json(artifact) for artifact in self._save(*made)]
+
         if active.attached.plan.scheduler is None:  # for one rank: exactly what a run of one makes
-            kept = alone(self.comm, lambda: _listed(self._save(*self._make(active, request))))
+            kept = alone(self.comm, lambda: saved(self._make(active, request)))
             return tuple(map(artifact_of, kept))
         made = self._make(active, request)
-        _, by_rank = together(self.comm, lambda: self._save(*made), _listed)
+        _, by_rank = together(self.comm, lambda: saved(made), list)
         own, *others = [tuple(map(artifact_of, rank)) for rank in by_rank]
         for artifacts in others:  # rank 0 keeps what others wrote
             self._keep(artifacts, 0.0)
@@ -210,15 +215,21 @@ class ProcessRun:
         if self._kept.any and active.attached.context.comm.agree(whole):
             self._steps_done += active.loaded.config.sampling.steps
             return KeptSink(NoSink(), request, payloads, kept, tells=first), (), 0.0
-        sink: Sink = NoSink()
+        inner: Sink = NoSink()
         if writes(active.attached.installed, self.comm):
-            sink = self.sink(request, active.attached.context.facts.modality)
-        sink = KeptSink(sink, request, payloads, kept, tells=first)
+            inner = self.sink(request, active.attached.context.facts.modality)
+        sink = KeptSink(inner, request, payloads, kept, tells=first)
         if self.config.compare and active.name not in self.summary.steps:
             warm_up(active, request, self.phases)
         times = self.summary.steps.setdefault(active.name, StepTimes())
         begun = time.perf_counter()
-        made = make(active, request, sink, self.phases, lambda end: self._told(end, request, times))
+        try:
+            made = make(active, request, sink, self.phases, partial(self._told, request, times))
+        except BaseException:
+            # What a scheduler's own loop has written so far; without its recipe it is made anew.
+            with suppress(Exception):
+                self._keep(inner.close(), 0.0)
+            raise
         seconds = time.perf_counter() - begun
         return sink, made, seconds
 
@@ -364,16 +375,13 @@ class ProcessRun:
             "sites_held": {c.label: [s.path for s in c.sites] for c in plan.claims},
         }
 
-    def _told(self, end: Any, request: Request, times: StepTimes) -> None:
+    def _told(self, request: Request, times: StepTimes, end: Any) -> None:
         times.add(end.index, end.seconds)
         self._steps_done += 1
         self._steps_total = max(self._steps_total, self._steps_done)
         if self.tells and self.hooks.listens("genhub_step"):
-            first = request.samples[0]
-            step = Step(
-                end.index, end.steps, end.seconds, first.variant, first.index,
-                self._steps_done, self._steps_total,
-            )  # fmt: skip
+            first, done = request.samples[0], (self._steps_done, self._steps_total)
+            step = Step(end.index, end.steps, end.seconds, first.variant, first.index, *done)
             self.hooks.call("genhub_step", step=step)
 
     def _keep(self, made: Sequence[Artifact], seconds: float) -> tuple[Artifact, ...]:
@@ -388,7 +396,3 @@ class ProcessRun:
         for artifact in news if self.tells else ():
             self.hooks.call("genhub_artifact", artifact=artifact, run=self)
         return kept
-
-
-def _listed(artifacts: Sequence[Artifact]) -> list[dict[str, Any]]:
-    return [artifact_json(artifact) for artifact in artifacts]
