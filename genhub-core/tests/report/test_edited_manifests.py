@@ -6,7 +6,9 @@ import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from struct import pack
 from typing import Any
+from zlib import crc32
 
 import pytest
 import runfolders
@@ -62,6 +64,18 @@ def test_what_makes_no_sense_is_said_to(
         assert status == 0 or told.count("error[GH608]") == 1, (seed, told)
         refused += status != 0
     assert refused
+
+
+def test_pictures_that_claim_to_be_huge_are_not_shown(tmp_path: Path) -> None:
+    folder = runfolders.compared(tmp_path / "run")
+    head = pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + pack(">I", len(head)) + b"IHDR" + head
+    bomb += pack(">I", crc32(b"IHDR" + head)) + pack(">I4sI", 0, b"IEND", crc32(b"IEND"))
+    (folder / "artifacts" / "000000.png").write_bytes(bomb)
+    film = runfolders.video(tmp_path / "film")
+    for path in film.glob("artifacts/*.webp"):
+        path.write_bytes(bomb)
+    assert main(["report", str(folder)]) == main(["report", str(film)]) == 0
 
 
 def test_a_run_does_not_go_on_from_what_makes_no_sense(tmp_path: Path) -> None:
