@@ -32,6 +32,11 @@ PACKAGES = ["core", *PLUGINS]
 # and that must be the one of execution.
 HEAVY_CORE_TESTS = ["search", "comm", "plan", "launch", "testing", "execution", "shapes", "report"]
 BROWSER_TESTS = "browser"  # and these Chromium
+# What is measured by `coverage`, as coverage names it, and the tests that prove it.
+MEASURED = ["*/genhub/config/*", "*/genhub/plan/*", "*/genhub/registry.py"]
+LEAST_BRANCHES = 0.95
+MUTATED = ["config", "plan"]
+MEASURED_BY = ["config", "plan", "test_registry.py", "test_cli.py", "test_hooks.py"]
 
 CHROMIUM = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
 GET_CHROMIUM = (
@@ -40,7 +45,7 @@ GET_CHROMIUM = (
     "chromium chromedriver; or set GENHUB_CHROMIUM and GENHUB_CHROMEDRIVER to their files"
 )
 
-TOOLS = ["pytest", "hypothesis", "jsonschema", "hatchling", "scikit-image", "html5lib"]
+TOOLS = ["pytest", "hypothesis", "jsonschema", "gymnasium", "hatchling", "scikit-image", "html5lib"]
 STACK = [
     *["torch", "diffusers", "transformers", "accelerate", "safetensors"],
     *["numpy", "pillow", "rich", "jinja2", "matplotlib"],
@@ -111,7 +116,7 @@ def combined(session: nox.Session) -> None:
     shutil.copy(ROOT / "mkdocs.yml", tests.parent)
     session.chdir(tests)
     environment = {"GENHUB_WHEELS": str(DIST), "GENHUB_BASE": str(_base(session))}
-    _pytest(session, python, *session.posargs, env=environment)
+    _pytest(session, python, "--ignore", "gpu", *session.posargs, env=environment)
 
 
 @nox.session(venv_backend="none")
@@ -122,8 +127,7 @@ def browser(session: nox.Session) -> None:
     if chromium is None or chromedriver is None:
         session.error(GET_CHROMIUM)
     python = _thin(session, "browser", ["core"])
-    install = [*_pip(session, python), "install", "--quiet", "-c", str(CONSTRAINTS), "selenium"]
-    session.run(*install, external=True)
+    session.run(*_into(session, python), "selenium", external=True)
     tests = _tests_elsewhere(session, "genhub-core")
     screenshots = tests.parent / "screenshots"
     session.chdir(tests)
@@ -134,6 +138,38 @@ def browser(session: nox.Session) -> None:
     }
     _pytest(session, python, BROWSER_TESTS, *session.posargs, env=environment)
     session.log(f"screenshots to look at: {screenshots}")
+
+
+@nox.session(venv_backend="none")
+def coverage(session: nox.Session) -> None:
+    """Fail where tests take fewer branches of config, plan or registry than they must."""
+    python = _thin(session, "coverage", ["core"])
+    session.run(*_into(session, python), "coverage", external=True)
+    session.chdir(_tests_elsewhere(session, "genhub-core"))
+    settings = ["--rcfile", str(ROOT / "genhub-core" / "pyproject.toml")]
+    environment = {"OMP_NUM_THREADS": "2", "HF_HUB_OFFLINE": "1", "PYTHONPATH": ""}
+    measure = [python, "-m", "coverage", "run", *settings, "-m", "pytest", "-q"]
+    session.run(*measure, *MEASURED_BY, *session.posargs, env=environment, external=True)
+    for files in MEASURED:
+        report = [python, "-m", "coverage", "report", *settings, "--include", files]
+        session.run(*report, external=True)
+        found = [python, "-m", "coverage", "json", *settings, "--include", files, "-q", "-o", "-"]
+        totals = json.loads(session.run(*found, external=True, silent=True))["totals"]
+        share = totals["covered_branches"] / totals["num_branches"]
+        session.log(f"{files}: {share:.1%} of the branches are taken")
+        if share < LEAST_BRANCHES:
+            session.error(f"fewer than {LEAST_BRANCHES:.0%} of the branches of {files} are taken")
+
+
+@nox.session(venv_backend="none")
+def mutation(session: nox.Session) -> None:
+    """Count the mutants of config and plan that tests kill: `-- plan --sample 300 --seed 1`."""
+    python = _thin(session, "mutation", ["core"])
+    session.run(*_into(session, python), "mutmut", external=True)
+    program = str(ROOT / "genhub-core" / "tests" / "mutation.py")
+    chosen = [session.posargs] if session.posargs else [[p, "--sample", "400"] for p in MUTATED]
+    for arguments in chosen:
+        session.run(python, program, *arguments, external=True)
 
 
 @nox.session(venv_backend="none")
@@ -280,6 +316,11 @@ def _thin(
         session.run(*install, *_wheels(session, packages), external=True)
     session.run(str(python), str(ROOT / "tests" / "declared_dependencies.py"), external=True)
     return str(python)
+
+
+def _into(session: nox.Session, python: str) -> list[str]:
+    """Give the command that installs what follows into an environment."""
+    return [*_pip(session, python), "install", "--quiet", "-c", str(CONSTRAINTS)]
 
 
 def _pip(session: nox.Session, python: str) -> list[str]:

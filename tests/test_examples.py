@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,6 +15,17 @@ import genhub
 from genhub.cli import main
 
 EXAMPLES = Path(str(files("genhub"))) / "examples"
+MANIFEST = Path(__file__).resolve().parent.parent / "docs" / "manifest.schema.json"
+
+
+@pytest.fixture(autouse=True)
+def keep_manifests_to_their_schema(tmp_path: Path) -> Iterator[None]:
+    """Hold what every run of a test left against the documented format, key by key."""
+    yield
+    schema = Draft202012Validator(json.loads(MANIFEST.read_text(encoding="utf-8")))
+    for path in tmp_path.glob("*/manifest.json"):
+        problems = schema.iter_errors(json.loads(path.read_text(encoding="utf-8")))
+        assert [(list(p.path), p.message) for p in problems] == []
 
 
 def test_quickstart_draws_what_its_captions_say(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def test_without_a_code_each_is_listed_in_one_line(capsys: pytest.CaptureFixture
     lines = capsys.readouterr().out.splitlines()
     assert [line[:5] for line in lines] == list(sections(PAGE.read_text(encoding="utf-8")))
     assert "GH107  The file is empty." in lines
+    assert all(line.endswith(".") and line.count("`") % 2 == 0 for line in lines)
 
 
 @pytest.mark.parametrize(

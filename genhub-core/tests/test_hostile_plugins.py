@@ -29,7 +29,7 @@ DEEDS = {
         "changed the environment",
     ),
     "signals": (
-        "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)",
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)",
         "changed the handlers of signals",
     ),
     "logging": (

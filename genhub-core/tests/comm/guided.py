@@ -46,7 +46,7 @@ def sd3(dtype: str) -> Any:
 
 @cache
 def wan(dtype: str) -> Any:
-    transformer = tiny._seeded(
+    transformer = tiny.seeded(
         WanTransformer3DModel,
         num_attention_heads=2,
         attention_head_dim=12,

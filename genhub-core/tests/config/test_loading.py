@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from genhub.api import Range, Where
-from genhub.config import Prompt, load, to_yaml
+from genhub.config import Prompt, json_schema, load, to_yaml
 from genhub.errors import GenHubError
 from genhub.registry import Registries
 from toys import ToySite
@@ -209,3 +210,74 @@ def test_importing_the_config_brings_in_nothing_heavy(toys: ToySite) -> None:
         "print(sorted(heavy & set(sys.modules)))"
     )
     assert done.stdout == "[]\n", done.stderr
+
+
+VALIDATOR = """
+    from genhub.api import AttentionMixer, PluginConfig
+    from pydantic import field_validator
+
+    class Config(PluginConfig):
+        scale: float = 1.0
+
+        @field_validator("scale")
+        @classmethod
+        def _check(cls, scale):
+            raise {error}
+
+    class Toy(AttentionMixer):
+        Config = Config
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        ("ZeroDivisionError('by\\nnought')", "ZeroDivisionError: by nought"),
+        ("SystemExit(3)", "SystemExit: 3"),
+        ("RuntimeError('x' * 400)", "RuntimeError: " + "x" * 286),
+    ],
+)
+def test_a_config_class_that_fails_is_blamed_at_its_block(
+    error: str, shown: str, toys: ToySite, write: Write
+) -> None:
+    toys.mixer("plg-fails", "fails", VALIDATOR.format(error=error))
+    with pytest.raises(GenHubError) as caught:
+        load(
+            write("genhub: 1\nattention: [{type: fails, scale: 2}]\nmetrics: [nope]\n"),
+            registries=Registries(),
+        )
+    first, second = caught.value.problems
+    assert (first.code, first.message) == (
+        "GH203",
+        f"the attention mixer 'fails' fails with this block: {shown}",
+    )
+    assert first.hint == "this is a fault of plg-fails, or of the block's values"
+    assert first.mark is not None
+    assert (first.mark.line, first.mark.column) == (2, 13)
+    assert second.code == "GH201"
+
+
+def test_a_config_class_without_meaning_is_a_broken_plugin(toys: ToySite, write: Write) -> None:
+    toys.mixer("plg-odd", "odd", VALIDATOR.replace("float = 1.0", "'Nowhere' = 1").format(error=0))
+    registries = Registries()
+    with pytest.raises(GenHubError) as caught:
+        load(write("genhub: 1\nattention: [{type: odd}]\nmetrics: [nope]\n"), registries=registries)
+    first, second = sorted(caught.value.problems, key=lambda problem: problem.code, reverse=True)
+    assert (first.code, second.code) == ("GH203", "GH201")
+    assert first.message.startswith(
+        "the attention mixer 'odd' is broken: its Config has no meaning to pydantic: "
+    )
+    assert first.hint == "this is a fault of its package: update it, or tell its authors"
+    known = json_schema(registries, "attention_mixers")
+    assert "odd" not in str(known)
+
+
+def test_the_hosts_own_fault_is_not_put_on_a_plugin(
+    registries: Registries, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("a mistake of the host")
+
+    monkeypatch.setattr(import_module("genhub.config.load"), "_checked", fail)
+    with pytest.raises(ZeroDivisionError):
+        load(write("genhub: 1\nattention: [{type: scale}]\n"), registries=registries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from genhub.registry import Registries
 
 BAD = Path(__file__).parent / "bad"
 # Codes of what the shape of a file alone tells.
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
 STRUCTURAL = ("GH301", "GH302", "GH303", "GH304")
 GOOD: list[dict[str, Any]] = [
     {"genhub": 1},
@@ -59,9 +61,13 @@ def test_resolved_configs_are_accepted(
 
 
 def structural() -> list[str]:
-    lines = (BAD / "expected.txt").read_text(encoding="utf-8").splitlines()[1:]
-    found = {line.split()[0] for line in lines if line.split()[1] in STRUCTURAL}
-    return sorted(found - {"variant-value", "guidance-nan"})  # JSON has neither paths nor NaN
+    told = (BAD.parent / "expected" / "configs.txt").read_text(encoding="utf-8")
+    names = {
+        text.split("\n")[0]
+        for text in told.split("=== ")
+        if any(f"error[{code}]" in text for code in STRUCTURAL)
+    }
+    return sorted(names - {"variant-value", "guidance-nan"})  # JSON has neither paths nor NaN
 
 
 @pytest.mark.parametrize("name", structural())
@@ -90,6 +96,60 @@ def test_every_field_of_the_host_is_described(registries: Registries) -> None:
             assert field.get("description"), name
 
 
+def test_names_are_offered_and_others_are_valid_too(registries: Registries) -> None:
+    schema = json_schema(registries)
+    tasks = ["generate", "reconstruct", "rollout", "search"]
+    free = {"type": "string", "minLength": 1}
+    names = {"anyOf": [{"enum": tasks}, free], "description": "name of a task"}
+    assert schema["properties"]["task"] == {
+        "anyOf": [names, schema["properties"]["task"]["anyOf"][1]],
+        "default": "generate",
+        "description": "what to do: a task's name, or a block with its type",
+    }
+    assert {entry["$ref"] for entry in schema["properties"]["task"]["anyOf"][1]["oneOf"]} == {
+        f"#/$defs/{name.capitalize()}Task" for name in tasks
+    }
+    assert schema["required"] == ["genhub"]
+    for key, kind, known in (
+        ("metrics", "metric", ["caption-accuracy", "psnr"]),
+        ("hooks", "hook", ["notes", "report"]),
+    ):
+        about = {"anyOf": [{"enum": known}, free], "description": f"name of a {kind}"}
+        assert schema["properties"][key]["items"] == about
+
+
+def test_a_file_may_extend_one_or_several(registries: Registries) -> None:
+    assert json_schema(registries)["properties"]["extends"] == {
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+        "description": (
+            "a file, or several, whose fields this one has unless it gives them itself"
+        ),
+    }
+
+
+def test_a_sweep_lists_values_of_the_fields_that_may_differ(registries: Registries) -> None:
+    schema = json_schema(registries)
+    swept = schema["properties"]["sweep"]["properties"]
+    blocks = {
+        f"{name.lower()}.{field}": {"$ref": f"#/$defs/{name}/properties/{field}"}
+        for name in ("Model", "Input", "Sampling")
+        for field in schema["$defs"][name]["properties"]
+    }
+    whole = {name: {"$ref": f"#/properties/{name}"} for name in ("seed", "attention", "parallel")}
+    assert {path: values.pop("items") for path, values in swept.items()} == {**whole, **blocks}
+    assert all(values == {"type": "array", "minItems": 1} for values in swept.values())
+    validator = Draft202012Validator(json_schema(registries))
+    assert validator.is_valid({"genhub": 1, "sweep": {"sampling.steps": [1, 2]}})
+    assert not validator.is_valid({"genhub": 1, "sweep": {"sampling.steps": ["many"]}})
+
+
+def test_a_kind_without_drivers_has_no_valid_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "entry_points", lambda: metadata.EntryPoints([]))
+    assert json_schema(Registries(), "decoders") == {"$schema": DRAFT, "not": {}}
+    names = json_schema(Registries(), "metrics")
+    assert names == {"$schema": DRAFT, "type": "string", "minLength": 1}
+
+
 @pytest.mark.parametrize(
     ("kind", "good", "bad"),
     [
@@ -97,6 +157,20 @@ def test_every_field_of_the_host_is_described(registries: Registries) -> None:
         ("parallel_schedulers", {"type": "solo", "stride": 2}, {"type": "solo", "stride": 9}),
         ("tasks", {"type": "rollout"}, {"type": "rollout", "steps": 0}),
         ("decoders", {"type": "linear"}, {"type": "other"}),
+        (
+            "search_spaces",
+            {
+                "type": "grid",
+                "strategy": {"type": "random", "trials": 1},
+                "objective": [{"metric": "psnr", "goal": "max"}],
+                "budget_s": 0.5,
+            },
+            {
+                "type": "grid",
+                "strategy": {"type": "random"},
+                "objective": [{"metric": "psnr", "goal": "max"}],
+            },
+        ),
         ("search_strategies", {"type": "random", "trials": 1}, {"type": "random"}),
         ("metrics", "psnr", 3),
     ],

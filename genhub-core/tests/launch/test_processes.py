@@ -95,7 +95,13 @@ def test_the_manifest_tells_of_every_rank_and_of_the_parallel_plan(split: Ended)
         assert rank["steps"]["main"]["count"] == 4  # two samples of two steps
     assert "baseline" not in ranks["each"][1]["steps"]  # one rank makes what is for one rank
     parallel = split.manifest["parallel"]
-    assert "rank 1" in parallel["timeline"] and parallel["bytes"] > 0 and parallel["speedup"] == 2
+    assert "rank 1" in parallel["timeline"] and parallel["speedup"] == 2
+    assert parallel["bytes"] == sum(sum(rank["sent"].values()) for rank in ranks["each"])
+
+
+def test_the_manifest_has_the_command_that_was_typed(split: Ended, raised: Ended) -> None:
+    for run in (split, raised):
+        assert " run " in run.manifest["command"] and "worker" not in run.manifest["command"]
 
 
 def test_the_parent_imports_no_torch_and_one_rank_speaks(split: Ended) -> None:

@@ -12,8 +12,11 @@ import torch
 from genhub.api import GenHubError
 from genhub.comm import SoloComm
 from genhub.plan import attach, check_needs, facts_of, install
+from genhub.plan.checks import own_world
+from genhub.plan.kernels import Kernels
 from genhub.plan.parts import parts_from_blocks
 from genhub.plan.plan import plan_parts
+from genhub.registry import Registries
 
 LOOP = {"type": "own-loop"}
 
@@ -156,6 +159,32 @@ def test_gh408_does_not_count_the_sites_of_mixers(registries):
     install(plan, model).detach()
 
 
+def test_gh408_names_the_first_module_that_a_backend_does_not_reach(registries):
+    class Deaf:
+        def __call__(self, attn, hidden_states, **kwargs):
+            return hidden_states
+
+    model = tiny.flux()
+    model.single_transformer_blocks[0].attn.processor = Deaf()
+    with pytest.raises(GenHubError) as caught:
+        plan_parts((), facts_of(model), model, backend="native")
+    assert str(caught.value).startswith(
+        "error[GH408] attention_backend 'native' has no effect on 1 of 2 attention modules of "
+        "FluxTransformer2DModel (first: transformer.single_transformer_blocks.0.attn)\n"
+    )
+
+
+def test_a_backend_that_was_set_before_comes_back(registries):
+    model = tiny.flux()
+    first, second = model.attn_processors.values()
+    first._attention_backend = "flex"
+
+    install(plan_parts((), facts_of(model), model, backend="native"), model).detach()
+
+    assert first._attention_backend == "flex"
+    assert "_attention_backend" not in vars(second)
+
+
 @pytest.mark.parametrize(
     ("backend", "code", "text"),
     [
@@ -205,6 +234,31 @@ def test_the_config_overrides_and_auto_does_not(registries):
     assert isinstance(chosen, drivers.PlainDouble)
     assert attached.context.kernels.choices["double"].reason == "chosen by the config"
     assert isinstance(kernel(registries, {"double": "auto"}, torch.float64)[0], drivers.FastDouble)
+
+
+def test_a_broken_kernel_does_not_take_the_reference_along(registries, toys):
+    toys.install(
+        "plg-broken",
+        {"kernels": {"double.broken": "plg_broken:Kernel"}},
+        {"plg_broken": "import a_module_nobody_has\n"},
+    )
+    kernels = Kernels({}, Registries().get("kernels"))
+    with pytest.raises(GenHubError) as caught:
+        kernels.choose("double")
+    assert caught.value.code == "GH505"
+    assert str(caught.value).startswith("error[GH505] no kernel of 'double' can run here: broken: ")
+    assert "a_module_nobody_has" in str(caught.value)
+    registries = Registries()
+    registries.get("kernels").add("double.plain", drivers.PlainDouble)
+    kernels = Kernels({}, registries.get("kernels"))
+    assert isinstance(kernels.choose("double"), drivers.PlainDouble)
+    assert set(kernels.choices["double"].rejected) == {"broken"}
+
+
+def test_one_that_runs_alone_uses_one_rank(registries):
+    assert own_world((), 3) == 1
+    loop = parts_from_blocks((), LOOP, registries)
+    assert (own_world(loop, None), own_world(loop, 3)) == (1, 3)
 
 
 def test_a_kernel_that_nobody_asked_for_is_told(registries):

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import copy
 import pickle
+from contextlib import contextmanager
 from itertools import pairwise
+from types import SimpleNamespace
 
 import drivers
 import pytest
@@ -18,6 +20,7 @@ from diffusers import (
 )
 
 from genhub.plan import attach
+from genhub.plan.clock import Clock, Ticker
 
 
 def watched(pipeline, registries):
@@ -268,3 +271,61 @@ def test_a_denoiser_without_scheduler_counts_calls(registries):
             unet(torch.zeros(1, 4, 8, 8), t, torch.zeros(1, 6, 12))
 
         assert attached.driver("watch").calls == [(0, 1, 0, None, 5.0), (0, 1, 1, None, 7.0)]
+
+
+def test_a_denoiser_that_moved_gets_a_tensor_where_it_is():
+    clock = Clock()
+    first = clock.t
+
+    clock.set_time(7, torch.device("cpu"))
+    assert clock.t is first and float(first) == 7.0
+    clock.set_time(torch.tensor([5, 5]), torch.device("cpu"))
+    clock.set_time(None, torch.device("cpu"))
+    assert clock.t is first and float(first) == 5.0
+    clock.set_time(3, torch.device("meta"))
+    assert clock.t.device.type == "meta" and float(first) == 5.0
+
+
+def test_what_is_copied_with_a_processor_goes_on_reading_its_run(registries):
+    attached, _ = watched(tiny.stable_diffusion(), registries)
+    context = attached.context
+
+    assert copy.deepcopy(context) is context
+    assert copy.deepcopy(context.clock) is context.clock
+    attached.detach()
+
+
+def test_branches_are_told_from_a_method_of_the_models_own(registries):
+    flux = tiny.flux()
+    named = []
+
+    @contextmanager
+    def own(name):
+        named.append((name, attached.context.clock.branch))
+        yield
+
+    flux.cache_context = own
+    attached = attach(flux)
+    with flux.cache_context("cond"):
+        assert attached.context.clock.branch == "cond"
+    attached.detach()
+
+    assert named == [("cond", "cond")]
+    assert flux.cache_context is own
+
+
+def test_a_denoiser_called_without_tensors_counts_all_the_same(registries):
+    class Silent(torch.nn.Module):
+        def forward(self, **kwargs):
+            return None
+
+    pipeline = SimpleNamespace(unet=Silent(), scheduler=None)
+    calls = []
+    ticker = Ticker(Clock(), pipeline, {"unet": pipeline.unet}, lambda: calls.append(1), list)
+    ticker.start()
+    pipeline.unet()
+    pipeline.unet()
+    ticker.stop()
+    pipeline.unet()
+
+    assert (len(calls), ticker.clock.call, float(ticker.clock.t)) == (2, 1, 0.0)

@@ -286,6 +286,111 @@ def test_a_pipeline_whose_step_fails_says_why():
     assert "one step of Broken failed: TypeError" in facts.note
 
 
+def test_a_known_class_that_resists_the_probe_says_why():
+    class Fussy(tiny.UNet2DConditionModel):
+        def forward(self, *args, **kwargs):
+            raise ValueError("not today\nnor tomorrow")
+
+    facts = facts_of(Fussy.from_config(tiny.sd().config))
+
+    assert facts.probed_by == "declaration" and len(facts.sites) == 8
+    assert facts.note == "unet cannot be probed on meta: ValueError: not today"
+
+
+class Mapping(torch.nn.Module):
+    """A denoiser that attends to pictures as they are, and to a pair of contexts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from diffusers.models.attention_processor import Attention
+
+        self.attn1 = Attention(4, heads=2, dim_head=2, residual_connection=True)
+        self.block = torch.nn.ModuleDict({"attn2": Attention(4, 12, heads=2, dim_head=2)})
+
+    def forward(self, hidden_states, pair):
+        x = self.attn1(hidden_states)
+        tokens = x.flatten(2).transpose(1, 2)
+        self.block["attn2"](tokens, encoder_hidden_states=pair)
+
+
+class TextFirst:
+    """A processor that takes a pair of contexts, as IP-Adapter's do."""
+
+    def __call__(self, attn, hidden_states, encoder_hidden_states=None, **kwargs):
+        return hidden_states
+
+
+def pipeline_of(shape, **parts):
+    class Pipeline:
+        def __call__(self, num_inference_steps=50, num_frames=None):
+            pair = (torch.zeros(1, 5, 12), [torch.zeros(1, 3, 12)])
+            self.unet(torch.zeros(*shape), pair=pair)
+
+    made = Pipeline()
+    made.unet = Mapping()
+    made.unet.block["attn2"].set_processor(TextFirst())
+    vars(made).update(parts)
+    return made
+
+
+def test_attention_over_a_picture_and_to_a_pair_of_contexts_is_seen():
+    facts = facts_of(pipeline_of((1, 4, 6, 8)))
+
+    assert [(s.kind, s.tokens, s.context_tokens, s.channels, s.grid) for s in facts.sites] == [
+        ("self", 48, None, 4, (6, 8)),
+        ("cross", 48, 5, 4, None),
+    ]
+    assert (facts.latent.axes, facts.latent.shape, facts.modality) == (
+        "BCHW",
+        (1, 4, 6, 8),
+        "image",
+    )
+
+
+def test_a_step_leaves_settings_of_the_progress_bar_as_they_were():
+    from diffusers import DDIMScheduler
+
+    bars = []
+
+    def show(**settings):
+        bars.append(settings)
+        pipeline._progress_bar_config = settings
+
+    pipeline = pipeline_of((1, 4, 6, 8), set_progress_bar_config=show)
+    facts_of(pipeline)
+    assert bars == [{"disable": True}] and "_progress_bar_config" not in vars(pipeline)
+    pipeline._progress_bar_config, pipeline.scheduler = {"leave": False}, DDIMScheduler()
+    scheduler = pipeline.scheduler
+    facts_of(pipeline)
+    assert pipeline._progress_bar_config == {"leave": False}
+    assert pipeline.scheduler is scheduler
+
+
+def test_what_no_call_shows_as_a_picture_has_no_shape():
+    class Pipeline(UnknownPipeline):
+        def __call__(self, prompt, num_inference_steps=50):
+            self.unet.attn1(torch.zeros(1, 5, 8))
+            self.unet(None, 0)
+
+    class Deaf(Unknown):
+        def forward(self, sample, timestep):
+            self.attn1(torch.zeros(1, 5, 8))
+
+    pipeline = Pipeline()
+    pipeline.unet = Deaf()
+    facts = facts_of(pipeline)
+
+    assert (facts.latent.axes, facts.latent.shape, facts.latent.factor) == ("BCHW", (), 8)
+    assert [(s.index, s.tokens, s.level) for s in facts.sites] == [(0, 5, None), (-1, None, None)]
+
+
+def test_the_mark_of_an_image_prompt_is_no_hindrance():
+    unet = tiny.sd()
+    unet.config["encoder_hid_dim_type"] = "ip_image_proj"
+
+    assert facts_of(unet).sites == facts_of(tiny.sd()).sites
+
+
 def test_a_pipeline_without_denoiser_is_refused():
     class Empty:
         pass

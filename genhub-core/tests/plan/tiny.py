@@ -1,4 +1,4 @@
-"""Tiny random denoisers of every family, built in code."""
+"""Tiny random denoisers beside those of `genhub.testing`, and a pipeline around one."""
 
 from __future__ import annotations
 
@@ -6,47 +6,24 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from diffusers import (
-    AudioLDM2UNet2DConditionModel,
-    AutoencoderKL,
-    DDIMScheduler,
-    FluxTransformer2DModel,
-    SD3Transformer2DModel,
-    UNet2DConditionModel,
-    UNet3DConditionModel,
-    UNetMotionModel,
-    UNetSpatioTemporalConditionModel,
-)
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 
-_UNET = {
-    "in_channels": 4,
-    "out_channels": 4,
-    "layers_per_block": 1,
-    "norm_num_groups": 4,
-    "block_out_channels": (8, 16),
-    "attention_head_dim": 2,
-}
-_CROSS = {
-    "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
-    "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
-}
+from genhub.testing import families
+from genhub.testing.families import audioldm, flux, sd3, seeded, unet3d
+from genhub.testing.families import unet2d as sd
 
-
-def sd(**changes: Any) -> UNet2DConditionModel:
-    return _seeded(
-        UNet2DConditionModel, sample_size=8, cross_attention_dim=12, **_UNET, **_CROSS, **changes
-    )
+__all__ = [
+    "FAMILIES", "UNet2DConditionModel", "audioldm", "flux", "latents", "latents_of", "sd",
+    "sd3", "sd_three_levels", "seeded", "stable_diffusion", "unet3d",
+]  # fmt: skip
 
 
 def sd_three_levels() -> UNet2DConditionModel:
-    config = _UNET | {"block_out_channels": (8, 16, 16)}
-    return _seeded(
-        UNet2DConditionModel,
+    return sd(
         sample_size=16,
-        cross_attention_dim=12,
+        block_out_channels=(8, 16, 16),
         down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-        **config,
     )
 
 
@@ -55,130 +32,20 @@ def text_embedding() -> UNet2DConditionModel:
 
 
 def sdxl() -> UNet2DConditionModel:
-    return _seeded(
-        UNet2DConditionModel,
-        sample_size=8,
-        cross_attention_dim=12,
+    return sd(
         addition_embed_type="text_time",
         addition_time_embed_dim=8,
         projection_class_embeddings_input_dim=6 * 8 + 10,
         transformer_layers_per_block=(1, 2),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-        **_UNET,
-    )
-
-
-def unet3d() -> UNet3DConditionModel:
-    model = _seeded(
-        UNet3DConditionModel,
-        sample_size=8,
-        cross_attention_dim=12,
-        down_block_types=("CrossAttnDownBlock3D", "DownBlock3D"),
-        up_block_types=("UpBlock3D", "CrossAttnUpBlock3D"),
-        **(_UNET | {"attention_head_dim": 4}),
-    )
-    return model
-
-
-def motion() -> UNetMotionModel:
-    return _seeded(
-        UNetMotionModel,
-        sample_size=8,
-        cross_attention_dim=12,
-        down_block_types=("CrossAttnDownBlockMotion", "DownBlockMotion"),
-        up_block_types=("UpBlockMotion", "CrossAttnUpBlockMotion"),
-        motion_num_attention_heads=2,
-        num_attention_heads=2,
-        **{k: v for k, v in _UNET.items() if k != "attention_head_dim"},
-    )
-
-
-def svd() -> UNetSpatioTemporalConditionModel:
-    return _seeded(
-        UNetSpatioTemporalConditionModel,
-        sample_size=8,
-        in_channels=8,
-        out_channels=4,
-        block_out_channels=(32, 64),
-        down_block_types=("CrossAttnDownBlockSpatioTemporal", "DownBlockSpatioTemporal"),
-        up_block_types=("UpBlockSpatioTemporal", "CrossAttnUpBlockSpatioTemporal"),
-        addition_time_embed_dim=8,
-        projection_class_embeddings_input_dim=24,
-        layers_per_block=1,
-        cross_attention_dim=12,
-        num_attention_heads=(2, 4),
-        num_frames=3,
-    )
-
-
-def audioldm() -> UNet2DConditionModel:
-    return _seeded(
-        UNet2DConditionModel,
-        sample_size=8,
-        cross_attention_dim=(8, 16),
-        class_embed_type="simple_projection",
-        projection_class_embeddings_input_dim=10,
-        class_embeddings_concat=True,
-        **_UNET,
-        **_CROSS,
-    )
-
-
-def audioldm2() -> AudioLDM2UNet2DConditionModel:
-    return _seeded(
-        AudioLDM2UNet2DConditionModel,
-        sample_size=8,
-        cross_attention_dim=((None, 10, 12), (None, 10, 12)),
-        **_UNET,
-        **_CROSS,
-    )
-
-
-def sd3() -> SD3Transformer2DModel:
-    return _seeded(
-        SD3Transformer2DModel,
-        sample_size=8,
-        patch_size=2,
-        in_channels=4,
-        out_channels=4,
-        num_layers=2,
-        attention_head_dim=4,
-        num_attention_heads=2,
-        joint_attention_dim=12,
-        caption_projection_dim=8,
-        pooled_projection_dim=10,
-        pos_embed_max_size=16,
-        dual_attention_layers=(0,),
-    )
-
-
-def flux(**changes: Any) -> FluxTransformer2DModel:
-    return _seeded(
-        FluxTransformer2DModel,
-        in_channels=16,
-        num_layers=1,
-        num_single_layers=1,
-        attention_head_dim=8,
-        num_attention_heads=2,
-        joint_attention_dim=12,
-        pooled_projection_dim=10,
-        axes_dims_rope=(2, 2, 4),
-        **changes,
     )
 
 
 FAMILIES: dict[str, Callable[[], Any]] = {
-    "unet2d": sd,
+    **families.FAMILIES,
     "unet2d text": text_embedding,
     "unet2d xl": sdxl,
-    "unet3d": unet3d,
-    "motion": motion,
-    "svd": svd,
-    "audioldm": audioldm,
-    "audioldm2": audioldm2,
-    "sd3": sd3,
-    "flux": flux,
     "flux guided": lambda: flux(guidance_embeds=True),
 }
 
@@ -187,7 +54,7 @@ def stable_diffusion(scheduler: Any = None, unet: Any = None) -> Any:
     """A Stable Diffusion pipeline that is called with prompt embeddings."""
     from diffusers import StableDiffusionPipeline
 
-    vae = _seeded(
+    vae = seeded(
         AutoencoderKL,
         block_out_channels=(4, 4),
         norm_num_groups=2,
@@ -227,9 +94,3 @@ def latents_of(
         output_type="latent",
         generator=torch.Generator().manual_seed(0),
     ).images
-
-
-def _seeded(cls: Any, **config: Any) -> Any:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return cls(**config).eval()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, create_model, model_validator
 
 __all__ = ["ANY", "Facts", "Latent", "Needs", "Range", "Site", "Where"]
 
@@ -147,10 +147,12 @@ class Where(BaseModel):
     component: str | None = Field(None, description="unet, transformer, ...")
     name: str | list[str] | None = Field(None, description="glob pattern(s) of the site's path")
     not_name: str | list[str] | None = Field(None, description="glob pattern(s) to leave out")
-    level: int | Range | None = Field(None, description="0 = latent resolution, 1 = half of it")
-    channels: int | Range | None = Field(None, description="width of the site")
+    level: NonNegativeInt | Range | None = Field(
+        None, description="0 = latent resolution, 1 = half of it"
+    )
+    channels: NonNegativeInt | Range | None = Field(None, description="width of the site")
     tokens: Range | None = Field(None, description="queries at this run's size")
-    index: int | Range | None = Field(None, description="order of execution, from 0")
+    index: NonNegativeInt | Range | None = Field(None, description="order of execution, from 0")
 
     def __repr_args__(self) -> Any:
         """Show only the fields that select something."""

@@ -8,6 +8,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections import Counter
 from dataclasses import asdict
+from difflib import get_close_matches
 from textwrap import wrap
 
 from genhub.errors import EXIT_RUN_FAILED, GenHubError
@@ -79,6 +80,14 @@ def _kind_of(name: str) -> str:
             f"'{name}' is the name of {' and of '.join(f'a {noun(kind)}' for kind in found)}",
             hint=" or ".join(f"--kind {kind}" for kind in found),
         )
-    raise absent or GenHubError(
-        "GH201", f"no plugin is called '{name}'", hint="`genhub plugins` lists what is installed"
-    )
+    raise absent or GenHubError("GH201", f"no plugin is called '{name}'", hint=_meant(name))
+
+
+def _meant(name: str) -> str:
+    """Say what may have been meant: kernels of an operation, or a name that is close."""
+    known = [name for registry in default() for name in registry.names()]
+    kernels = [each for each in known if each.startswith(name.replace("-", "_") + ".")]
+    if kernels:
+        return f"'{name}' is an operation; its kernels are {', '.join(kernels)}"
+    close = get_close_matches(name, known, n=1)
+    return f"did you mean '{close[0]}'?" if close else "`genhub plugins` lists what is installed"

@@ -45,7 +45,8 @@ def _code(written: str) -> str:
 
 def _first_sentence(text: str) -> str:
     words = " ".join(text.split())
-    return re.split(r"(?<=[.;:])\s", words, maxsplit=1)[0].rstrip(";:")
+    found = re.match(r"(?:`[^`]*`|[^`.;:]|[.;:](?! |$))*", words)  # code may hold ': '
+    return f"{found[0] if found else words}."
 
 
 def _near(code: str, known: dict[str, str]) -> str:

@@ -167,6 +167,9 @@ class _Sentence:
 
     def _missing(self) -> Problem:
         name, parent = str(self.loc[-1]), self.loc[:-1]
+        if isinstance(self.loc[-1], int):  # of a tuple
+            message = f"{dotted(parent)} has too few entries: entry {name} is missing"
+            return self._told("GH304", message)
         about = keys_at(self.model, self.root, parent).get(name)
         message = f"{dotted(parent)} needs the key '{name}'"
         if self.loc == ("genhub",):
@@ -206,13 +209,13 @@ class _Sentence:
     def _length(self) -> str:
         kind, context = self.errors[0].type, self.errors[0].detail["ctx"]
         least, most = context.get("min_length"), context.get("max_length")
-        unit = "characters" if kind.startswith("string") else "entries"
+        units = ("character", "characters") if kind.startswith("string") else ("entry", "entries")
         held = self.node.value if self.node is not None else None
         size = len(held) if isinstance(held, str | list | dict) else context.get("actual_length")
         wanted = f"at least {least}" if least is not None else f"at most {most}"
         if not size:
             return f"{self.path} is empty"
-        return f"{self.path} has {size} {unit}; it must have {wanted}"
+        return f"{self.path} has {size} {units[size != 1]}; it must have {wanted}"
 
     def _other(self) -> Problem:
         error = self.errors[0]

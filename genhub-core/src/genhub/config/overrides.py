@@ -16,6 +16,7 @@ from genhub.errors import GenHubError, Mark, Problem
 __all__ = ["Override", "apply", "overrides", "within"]
 
 FILE = "--set"  # what a mark names as its file
+EXAMPLE = "write it as sampling.steps"
 
 
 @dataclass(frozen=True)
@@ -88,34 +89,34 @@ def _index(entries: list[Node], step: str, override: Override, done: Loc) -> int
 
 
 def _refused(override: Override, message: str) -> GenHubError:
-    return GenHubError(
-        "GH306", message, hint="or set the whole with a YAML value", mark=override.mark
-    )
+    hint = "set the whole list or block at once, as a YAML value"
+    return GenHubError("GH306", message, hint=hint, mark=override.mark)
 
 
 def _from_item(key: Any, value: Any) -> Override:
     if not isinstance(key, str) or not key:
-        raise GenHubError("GH306", f"the override {key!r} is no path", hint="sampling.steps")
+        raise GenHubError("GH306", f"the override {key!r} is no path", hint=EXAMPLE)
     shown = f"{key}={value!r}"
-    shown = shown if len(shown) <= 300 else key
+    shown = shown if len(shown) <= 300 else f"{key}=..."
     mark = Mark(FILE, 1, len(key) + 2, max(1, len(shown) - len(key) - 1), shown)
     steps = _steps(key, shown)
     return Override(steps, from_python(value, steps, mark), replace(mark, column=1, width=len(key)))
 
 
 def _from_argument(argument: str) -> Override:
-    key, equals, text = argument.partition("=")
-    key = key.strip()
+    shown = argument.replace("\n", " ")
+    key, equals, rest = argument.partition("=")
+    key, text = key.strip(), rest.strip()
     if not equals or not key:
         raise GenHubError(
             "GH306",
             f"'{argument}' is no override",
-            hint="write it as sampling.steps=30",
-            mark=Mark(FILE, 1, 1, max(1, len(argument)), argument),
+            hint=f"{EXAMPLE}=30",
+            mark=Mark(FILE, 1, 1, max(1, len(argument)), shown),
         )
-    column = len(argument) - len(text) + 1
-    mark = Mark(FILE, 1, column, max(1, len(text)), argument)
-    steps = _steps(key, argument)
+    column = len(argument) - len(rest.lstrip()) + 1
+    mark = Mark(FILE, 1, column, max(1, len(text)), shown)
+    steps = _steps(key, shown)
     return Override(steps, _value(text, mark), replace(mark, column=1, width=len(key)))
 
 

@@ -25,10 +25,13 @@ _UNPRINTABLE = re.compile(
 )
 _NO_CHARACTER = re.compile(r"\\U(?!000|0010)[0-9A-Fa-f]{8}")
 _QUOTE = "put quotes around a text that has a special character"
+_COLON = (
+    "check the indentation here and in the line above; put quotes around a text with ': ' in it"
+)
 _ALIGN = "start all entries of one block in the same column"
 # What the scanner says (as libyaml or PyYAML words it), what a user is told, and the remedy.
 _EXPLAINED = (
-    ("mapping values are not allowed", "a ': ' stands where no key can be", _QUOTE),
+    ("mapping values are not allowed", "a ': ' stands where no key can be", _COLON),
     ("cannot start any token", "a value cannot start with this character", _QUOTE),
     ("simple keys? .*not allowed", "a key stands where no key can be", "check the indentation"),
     ("could not find expected ':'", "this line is not 'key: value'", "write 'key: value'"),
@@ -41,7 +44,17 @@ _EXPLAINED = (
     ("block sequence entries", "a '-' stands where no list can begin", "put it on its own line"),
     ("unexpected end of stream", "a quote is opened here and never closed", "close the quote"),
     ("expected ',' or", "a bracket is opened here and not closed properly", "close the bracket"),
-    ("unknown escape|escape", "a backslash sequence is not known", "use 'single quotes'"),
+    ("escape|hexa?decimal", "a backslash sequence is not known", "use 'single quotes'"),
+    ("expected (the )?node content", "a value is missing here", "check brackets and commas"),
+    ("alphabetic or numeric", "a value cannot start with '&' or '*'", _QUOTE),
+    ("tag", "a value cannot start with '!'", _QUOTE),
+    ("directive|expected a? ?digit", "a line cannot start with '%'", _QUOTE),
+    (
+        "expected (a )?comment or",
+        "only a comment can follow '|' or '>'",
+        "begin the text in the next line",
+    ),
+    ("document start>", "the config ends before this line", "check the brackets before it"),
 )
 
 

@@ -39,7 +39,7 @@ def resolve(text: str) -> Scalar:
     if text in _CONSTANTS:
         return _CONSTANTS[text]
     if _LEADING_ZERO.fullmatch(text):
-        bare = text.lstrip("+-").lstrip("0") or "0"
+        bare = text[0].strip("+0") + (text.lstrip("+-0") or "0")
         raise BadScalar(
             f"{_cut(text)} has a leading zero: write {_cut(bare)}, or put quotes around it"
         )

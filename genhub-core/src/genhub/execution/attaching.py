@@ -8,6 +8,7 @@ from genhub.comm import SoloComm
 from genhub.config import Loaded
 from genhub.execution.load import LoadedModel
 from genhub.execution.models import facts_at
+from genhub.execution.requests import samples_of
 from genhub.plan import install, make_plan
 from genhub.registry import Registries
 
@@ -43,6 +44,7 @@ def writes(installed: Any, comm: Any) -> bool:
     return comm.rank in installed.output_ranks[: None if own_loop else 1]
 
 
-def parallel_json(plan: Any) -> dict[str, Any]:
-    """Give what the manifest says of a parallel plan."""
-    return {"timeline": plan.timeline(), "bytes": plan.bytes(), "speedup": plan.speedup()}
+def parallel_json(plan: Any, config: Any) -> dict[str, Any]:
+    """Give what the manifest says of a parallel plan; `bytes` are those for all samples."""
+    sent = plan.bytes(config.sampling.steps, len(samples_of(config)))
+    return {"timeline": plan.timeline(), "bytes": sent, "speedup": plan.speedup()}

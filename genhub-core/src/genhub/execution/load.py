@@ -221,7 +221,7 @@ def _choose_dtype(wanted: str, device: Any) -> str:
             log.warning("model.dtype fp16 is not used: this run is on a CPU and computes in fp32")
         return "bf16" if wanted == "bf16" else "fp32"
     if wanted == "auto":
-        return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     return wanted
 
 

@@ -62,6 +62,7 @@ def _for_workers(order: Order, folder: Path) -> str:
         "config": os.path.abspath(str(order.config)) if given else str(folder / RESOLVED),
         "set": order.set if given else [],
         "quiet": order.quiet,
+        "argv": sys.argv,
     }
     return json.dumps(asked, default=str)
 

@@ -29,6 +29,7 @@ def main(folder: Path) -> int:
         raise SystemExit("genhub.launch.worker is started by `genhub run`")
     threading.Thread(target=end_with_parent, daemon=True).start()
     asked = json.loads((folder / "logs" / ORDER).read_text(encoding="utf-8"))
+    sys.argv = asked["argv"]  # what the user has typed, for the manifest
     order = Order(asked["config"], asked["set"], None, asked["quiet"], None, default())
     from genhub.launch.rank import run_rank
 

@@ -95,11 +95,13 @@ def _alone(claim: Claim, facts: Facts) -> list[Problem]:
     if claim.sites:
         return []
     total = len(facts.sites)
+    found = (
+        f"none of the {total} sites: {claim.reasons()}" if total else "no site: the model has none"
+    )
     return [
         Problem(
             "GH402",
-            f"'{claim.label}' selects none of the {total} sites"
-            + (f": {claim.reasons()}" if total else ": the model has no attention sites"),
+            f"'{claim.label}' selects {found}",
             hint="`genhub plan` lists the sites of a model",
             mark=claim.part.mark,
         )

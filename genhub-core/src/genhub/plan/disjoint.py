@@ -29,7 +29,7 @@ def how_to_part(one: Wish, other: Wish) -> str:
             f"for example, '{one[0]}' with where: {shown(first)} "
             f"and '{other[0]}' with where: {shown(second)}"
         )
-    return f"the two select the same single site: remove '{one[0]}' or '{other[0]}'"
+    return f"no 'where' can part them: remove '{one[0]}' or '{other[0]}'"
 
 
 def narrowed(where: Where, sites: Sequence[Site], taken: Sequence[Site]) -> Where | None:

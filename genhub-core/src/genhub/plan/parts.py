@@ -63,10 +63,10 @@ def calling(part: Part, method: str) -> Iterator[None]:
     except GenHubError:
         raise
     except (Exception, SystemExit) as error:
-        text = str(error).strip().partition("\n")[0]
+        text = f"{type(error).__name__}: {error}".strip(": \n").partition("\n")[0]
         raise GenHubError(
             "GH606",
-            f"'{part.label}' failed in {method}(): {type(error).__name__}: {text}",
+            f"'{part.label}' failed in {method}(): {text}",
             hint="this is a fault of the plugin, or of its settings",
             mark=part.mark,
         ) from error
