@@ -2,7 +2,7 @@
 
 The names and signatures of `genhub` and `genhub.api`, hooks, commands with their arguments, the
 fields of a config, groups of entry points, error codes and exit statuses. A name that goes, or
-means something else, breaks a plugin, a script or a file of a user: see "Stability" in the docs.
+means something else, breaks a plugin, a script or a file of a user.
 """
 
 from __future__ import annotations

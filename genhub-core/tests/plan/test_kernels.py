@@ -10,7 +10,7 @@ import torch
 from genhub.api import Availability, Kernel, KernelCase
 from genhub.cli import main
 from genhub.doctor.kernels import look_at_kernels, verify_kernels
-from genhub.plan.agreement import Call, race
+from genhub.plan.agreement import Call, race, share_apart
 from genhub.plan.kernels import Kernels
 from genhub.registry import Registries
 from genhub.testing import KernelTests
@@ -300,3 +300,9 @@ def test_verified_kernels_are_printed_with_their_figures(capsys):
     assert shown.endswith("nothing is broken\n")
     if Registries().get("kernels").names():
         assert "the reference's speed" in shown and "of what is allowed" in shown
+
+
+def test_nothing_is_no_distance_from_nothing():
+    assert share_apart([torch.zeros(0)], [torch.zeros(0)]) == 0.0
+    assert share_apart([torch.zeros(0)], [torch.zeros(1)]) == float("inf")
+    assert share_apart([], []) == 0.0

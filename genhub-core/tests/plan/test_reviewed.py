@@ -19,7 +19,9 @@ import torch
 from snapshots import compare, sections
 
 from genhub.api import Facts, GenHubError, Latent, Range, Shard, Site, Where
+from genhub.config import load
 from genhub.plan import attach, check_needs, facts_of
+from genhub.plan.cost import cost_lines, costs_in_words
 from genhub.plan.disjoint import how_to_part, shown
 from genhub.plan.facts import denoisers_of
 from genhub.plan.parts import calling, parts_from_blocks
@@ -199,6 +201,13 @@ def test_a_plan_is_told_as_reviewed(registries: Any) -> None:
     texts["nothing attached"] = bare.render()
     flux = tiny.flux()
     texts["backend"] = plan_parts((), facts_of(flux, **SIZE), flux, backend="native").render()
+    processors = dict(model.attn_processors)
+    config = load({"genhub": 1, "input": {"prompts": ["a"]}}).config
+    texts["costs"] = "\n".join(costs_in_words(plan, model, config, registries))
+    assert model.attn_processors == processors
+    sound = tiny.audioldm()
+    with attach(sound) as attached:
+        texts["costs of sound"] = "\n".join(cost_lines(attached.costs_before(), attached.costs()))
     compare(sections(texts), EXPECTED / "plans.txt")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from genhub.api import hookimpl
 from genhub.errors import EXIT_CONFIG_WRONG, EXIT_PLUGIN_TROUBLE, EXIT_RUN_FAILED
 from genhub.execution.speedup import timing_rows
 from genhub.search.results import front_lines
-from genhub.streams import printable
+from genhub.streams import aligned, printable
 
 if TYPE_CHECKING:
     from genhub.api import Step
@@ -133,13 +133,7 @@ def figures_table(
     cells = [["", *columns], *([name, *listed] for name, listed in rows.items())]
     if len(columns) > MOST_COLUMNS:
         cells = [list(row) for row in zip(*cells, strict=True)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return [_row(row, widths) for row in cells]
-
-
-def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
-    return "  ".join([cells[0].ljust(widths[0]), *padded]).rstrip()
+    return aligned(cells, range(1, len(cells[0])))
 
 
 def _number(value: float | None) -> str:
