@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from genhub.api import hookimpl
 from genhub.cli import main
 from genhub.config.resolved import as_written
+from genhub.execution.folder import read_manifest
 
 Captured = pytest.CaptureFixture[str]
 
@@ -24,6 +28,23 @@ def file(config: dict[str, Any], tmp_path: Path) -> str:
 def results(capsys: Captured, *arguments: str) -> dict[str, Any]:
     assert main(["run", *arguments, "--json"]) == 0
     return dict(json.loads(capsys.readouterr().out))
+
+
+def test_sigterm_ends_a_run_as_ctrl_c_does(
+    config: dict[str, Any], file: str, registries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ending:
+        @hookimpl
+        def genhub_artifact(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    registries.get("hooks").add("ending", Ending)
+    monkeypatch.setattr("genhub.cli.run.default", lambda: registries)
+    before = signal.getsignal(signal.SIGTERM)
+    assert main(["run", file, "--set", "hooks=[ending]"]) == 130
+    assert signal.getsignal(signal.SIGTERM) is before
+    manifest = read_manifest(Path(config["output"]["dir"]) / "latest")
+    assert manifest["status"] == "interrupted" and len(manifest["artifacts"]) == 1
 
 
 def test_json_tells_what_a_run_made(file: str, tmp_path: Path, capsys: Captured) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import threading
 from argparse import ArgumentParser, Namespace
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from typing import Any
 
@@ -53,11 +56,29 @@ def run(args: Namespace) -> int:
             return 0
     require_libraries()
 
-    with others_on_stderr(by_any_means=True) if args.json else nullcontext():
+    stdout = others_on_stderr(by_any_means=True) if args.json else nullcontext()
+    with stdout, _sigterm_interrupts():
         result = begin(order)
     if args.json and (place is None or place.rank == 0):
         sys.stdout.write(json.dumps(_results(result), indent=2) + "\n")
     return 0
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM, which schedulers of jobs send, end a run as Ctrl-C does."""
+
+    def interrupt(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _results(result: Any) -> dict[str, Any]:

@@ -13,9 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +80,7 @@ def _watch(files: RunFolder, world: int) -> int | None:
                 start_new_session=True,  # Ctrl-C reaches the ranks once, through their agent
             )
         try:
-            with _sigterm_interrupts():
-                return agent.wait()
+            return agent.wait()
         except KeyboardInterrupt:
             agent.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):  # a second one ends it now
@@ -103,21 +100,6 @@ def _see_off(ours: socket.socket, agent: subprocess.Popen[bytes], world: int) ->
         ours.recv(1)
     agent.kill()
     agent.wait()
-
-
-@contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _tidy(logs: Path) -> None:
