@@ -224,6 +224,17 @@ def sdist(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def editable(session: nox.Session) -> None:
+    """Install the packages as those who change them do, and look the installation over."""
+    python = _thin(session, "editable", [])
+    folders = [argument for name in PACKAGES for argument in ("-e", str(ROOT / f"genhub-{name}"))]
+    session.run(*_into(session, python), "editables", external=True)
+    no_more = ["--no-deps", "--no-build-isolation"]
+    session.run(*_into(session, python), *no_more, *folders, external=True)
+    session.run(python, "-m", "genhub.cli", "doctor", external=True)
+
+
+@nox.session(venv_backend="none")
 def docs(session: nox.Session) -> None:
     """Build the pages into build/site; a broken link or an undescribed name is an error."""
     python = _thin(session, "docs", PACKAGES)

@@ -31,6 +31,7 @@ BLOCKS = {
     "decoder": "decoders",
     "environment": "environments",
     "search": "search_spaces",
+    "search.strategy": "search_strategies",
     "task": "tasks",
 }
 
@@ -128,18 +129,17 @@ def hooks_list() -> str:
 
 
 def api_page() -> str:
-    """Refer to every public name of `genhub`, `genhub.api` and their docstrings."""
+    """Refer to every public name of `genhub` and `genhub.api` and their docstrings."""
     groups: dict[str, list[str]] = {}
     for name in api.__all__:
-        home = getattr(getattr(api, name), "__module__", "genhub.api")
-        groups.setdefault(home if home.startswith("genhub.") else "genhub.api", []).append(name)
+        home = getattr(getattr(api, name), "__module__", "")
+        groups.setdefault(home if home.startswith("genhub.") else "", []).append(name)
     parts = ["# API", "What is listed here follows semantic versions; everything else is private."]
-    parts += ["## genhub", "::: genhub.attach", "::: genhub.run"]
-    for home, names in groups.items():
-        about = (import_module(home).__doc__ or "").splitlines()[0]
-        documented = [name for name in names if getattr(getattr(api, name), "__doc__", None)]
-        parts += [f"## {about.split(':')[0].rstrip('.')}"]
-        parts += [f"::: genhub.api.{name}" for name in documented]
+    parts += ["## For users", "::: genhub.attach", "::: genhub.run"]
+    for home, names in sorted(groups.items(), key=lambda group: group[0] == ""):
+        about = (import_module(home).__doc__ or "").splitlines()[0] if home else "Markers and words"
+        parts += [f"## {about.partition(':')[0].rstrip('.')}"]
+        parts += [f"::: genhub.api.{name}" for name in names]
     return _joined(parts)
 
 
@@ -154,10 +154,10 @@ def measured_page() -> str:
         result = json.loads(path.read_text(encoding="utf-8"))
         machine = result.pop("machine", {})
         parts += [f"## {path.stem.replace('_', ' ')}"]
-        parts += [f"`python benchmarks/{path.stem}.py`, {result.pop('date', 'undated')}, on "
+        parts += [f"`benchmarks/results/{path.name}`, {result.pop('date', 'undated')}, on "
                   f"{machine.get('cpu')} with {machine.get('cores')} cores, "
                   f"Python {machine.get('python')}."]  # fmt: skip
-        parts += [f"```json\n{json.dumps(result, indent=1)}\n```"]
+        parts += _shown(result)
     return _joined(parts)
 
 
@@ -179,6 +179,43 @@ def on_files(files: Any, config: Any) -> Any:
     for path, text in pages().items():
         files.append(File.generated(config, path, content=text))
     return files
+
+
+def _shown(result: Mapping[str, Any], depth: int = 3) -> list[str]:
+    """Lay a file of results out: single values as a list, rows of them as a table."""
+    single = {name: held for name, held in result.items() if not _has_rows(held)}
+    parts = ["\n".join(f"- {name}: {_value(v)}" for name, v in single.items())] if single else []
+    for name, held in result.items():
+        if name in single:
+            continue
+        parts.append(f"{'#' * depth} {name}")
+        rows = list(held.values()) if isinstance(held, dict) else held
+        if not all(isinstance(row, dict) for row in rows) or any(
+            _has_rows(value) for row in rows for value in row.values()
+        ):
+            parts += _shown(held, depth + 1)
+            continue
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+        lines = [tuple(_value(row.get(column)) for column in columns) for row in rows]
+        if isinstance(held, dict):
+            columns = ["", *columns]
+            lines = [(label, *line) for label, line in zip(held, lines, strict=True)]
+        parts.append(_table(tuple(columns), lines))
+    return parts
+
+
+def _has_rows(held: Any) -> bool:
+    return isinstance(held, dict) or (isinstance(held, list) and isinstance(held[0], dict))
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(_value, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _fields(block: Schema, root: Schema) -> list[str]:
@@ -208,7 +245,8 @@ def _type(field: Schema, root: Schema) -> str:
     if kind == "null":
         return "block"  # of a kind that no installed package offers
     if kind == "array":
-        return f"list of {_type(field.get('items', {}), root)}"
+        items = _type(field.get("items", {}), root)
+        return f"list of {'blocks' if items == 'block' else items}"
     if kind == "object":
         return "block"
     words = {"integer": "whole number", "string": "text", "boolean": "`true`, `false`"}

@@ -249,6 +249,24 @@ def test_overrides_are_validated_too(toys: ToySite, tmp_path: Path) -> None:
     assert done.returncode == 2 and "error[GH302]" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("model: {source: ./nowhere}", ["GH501", "nowhere does not exist", "wrong.yaml:2:17"]),
+        ("model: {source: .}", ["GH502", "without model_index.json", "wrong.yaml:2:17"]),
+        ("model: {revision: abc}", ["GH305", "model.revision means nothing", "wrong.yaml:2:19"]),
+        ("metrics: [psnr]", ["GH409", "'psnr' compares with the baseline", "wrong.yaml:2:11"]),
+    ],
+)
+def test_what_would_end_a_run_before_it_begins_is_not_valid(
+    text: str, said: list[str], toys: ToySite, tmp_path: Path
+) -> None:
+    (tmp_path / "wrong.yaml").write_text(f"genhub: 1\n{text}\ninput: {{prompts: [a star]}}\n")
+    done = toys.genhub("validate", str(tmp_path / "wrong.yaml"))
+    assert done.returncode != 0 and "Traceback" not in done.stderr
+    assert all(part in done.stderr for part in said)
+
+
 def test_json_gives_problems_in_a_stable_form(toys: ToySite) -> None:
     done = toys.genhub("run", "nowhere.yaml", "--json")
     told = json.loads(done.stdout)

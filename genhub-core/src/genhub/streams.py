@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 
-__all__ = ["others_on_stderr", "printable"]
+__all__ = ["aligned", "others_on_stderr", "printable"]
 
 # What moves the cursor, colours, or turns the direction of a line: C0 and C1, delete, overrides.
 _COMMANDS = {*range(32), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
@@ -39,3 +39,16 @@ def others_on_stderr(*, by_any_means: bool = False) -> Iterator[None]:
                 stack.callback(os.dup2, kept, 1)
         stack.enter_context(redirect_stdout(sys.stderr))
         yield
+
+
+def aligned(rows: Sequence[Sequence[object]], right: Container[int] = ()) -> list[str]:
+    """Pad columns to equal width; those whose numbers are in `right` stand at its right."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if place in right else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in cells
+    ]

@@ -55,8 +55,12 @@ def serve() -> None:
 
     import genhub.launch.here
     import genhub.models.shapes
-    import genhub.report.page
     import genhub.shapes.judge  # noqa: F401
+    from genhub.report.figures import lines_figure
+    from genhub.report.page import template
+
+    lines_figure({"warm": [(0, 0), (1, 1)]}, "x", "y")  # what is imported here no fork imports
+    template("page.html.j2")
 
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import io
 import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import tinypipe
 from PIL import Image
+from rundrivers import OwnLoop
 
 import genhub
+from genhub.api import ParallelScheduler
 from genhub.cli import main
 from genhub.execution.artifacts import read_embedded
 from genhub.execution.folder import read_manifest
+from genhub.registry import Registries
 
 PLAIN = {
     "layers_per_block": 1,
@@ -144,6 +150,44 @@ def test_a_metric_of_pictures_says_that_it_cannot_judge_video(
     about |= {"metrics": ["psnr"], "compare": ["baseline"]}
     with pytest.raises(genhub.GenHubError, match="judges pictures, and this run makes video"):
         genhub.run(about, quiet=True)
+
+
+class Halting(ParallelScheduler):
+    """Writes each sound in two pieces, and once ends between those of the second."""
+
+    summary = "generates sound piece by piece"
+    falls = True
+
+    def plan(self, facts: Any, denoisers: Any, world: int) -> Any:
+        return OwnLoop(None).plan(facts, denoisers, world)
+
+    @contextmanager
+    def install(self, ctx: Any, plan: Any) -> Iterator[Any]:
+        def generate(request: Any, sink: Any) -> None:
+            for row in range(len(request.samples)):
+                for piece in range(2):
+                    if Halting.falls and (row, piece) == (1, 1):
+                        Halting.falls = False
+                        raise ValueError("out of breath")
+                    sink.write(np.full(200, 0.5, np.float32), row)
+
+        yield SimpleNamespace(output_ranks=(0,), generate=generate)
+
+
+def test_pieces_of_a_loop_that_fails_are_listed_and_made_anew(
+    sound_run: Any, tmp_path: Path, registries: Registries
+) -> None:
+    registries.get("parallel_schedulers").add("halting", Halting)
+    about = config(Path(read_manifest(sound_run.folder)["model"]["source"]), tmp_path, batch=2)
+    about["parallel"] = {"type": "halting"}
+    with pytest.raises(genhub.GenHubError, match="out of breath"):
+        genhub.run(about, registries=registries)
+    folder = (tmp_path / "runs" / "latest").resolve()
+    seconds = [a["info"]["seconds"] for a in read_manifest(folder)["artifacts"]]
+    assert seconds == [0.1, 0.05]
+    result = genhub.run(folder, registries=registries)
+    assert result.folder == folder
+    assert [a.info["seconds"] for a in result.artifacts] == [0.1, 0.1]
 
 
 @pytest.mark.parametrize("made", ["sound_run", "video_run"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -27,6 +28,15 @@ def test_a_run_tells_tenths_figures_and_last_of_all_where_the_results_are(
     )
 
 
+def test_variants_with_other_numbers_of_steps_count_with_their_own(
+    config: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config["sampling"] |= {"steps": 2, "batch": 2}
+    genhub.run(config | {"sweep": {"sampling.steps": [1, 3]}}, quiet=False)
+    told = [line.split()[-4:] for line in capsys.readouterr().err.splitlines() if "%" in line]
+    assert told == [["step", str(done), "of", "6"] for done in range(1, 7)]
+
+
 def test_warnings_are_told(config: Any, capsys: pytest.CaptureFixture[str]) -> None:
     config["model"]["dtype"] = "fp16"
     config["launch"] = {"devices": "cpu"}
@@ -39,7 +49,9 @@ def test_a_run_that_fails_tells_what_is_kept(
 ) -> None:
     with pytest.raises(genhub.GenHubError):
         genhub.run(config | {"metrics": ["broken"]}, quiet=False, registries=registries)
-    assert capsys.readouterr().out.splitlines()[-1].startswith("ended early, kept: 2 artifacts in")
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("ended early, kept: 2 artifacts in")
+    assert re.search(r"; genhub run \S+ goes on$", last)
 
 
 def test_a_quiet_run_says_nothing(config: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,6 +127,7 @@ def test_timing_in_turns_is_shown_with_its_words(runs: list[Path], tmp_path: Pat
     [
         ((0, 0), "is given twice"),
         ((0, "missing"), "is no run folder"),
+        ((0, "empty/manifest.json"), "is no run folder"),
         ((0, "empty"), "it has no resolved.yaml that can be read"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Other ways to start the ranks: from Python, with torchrun, with `accelerate launch`."""
+"""Other ways to start the ranks: with torchrun, with `accelerate launch`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 from commands import config, finish, left_over, manifest_in, start, written
-
-import genhub
 
 
 def run_by(launcher: list[str], site: Path, folder: Path, wanted: dict[str, Any]) -> Any:
@@ -41,14 +38,3 @@ def test_ranks_whose_plans_differ_end_with_one_sentence(site: Path, tmp_path: Pa
     manifest = manifest_in(tmp_path)
     assert manifest["status"] == "failed" and manifest["artifacts"] == []
     assert left_over(tmp_path) == {}
-
-
-def test_python_gets_the_result_of_processes(
-    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    result = genhub.run(config(tmp_path, {"type": "cfg-parallel"}, metrics=["caption-accuracy"]))
-    assert result.status == "done"
-    assert [a.path for a in result.artifacts] == ["artifacts/000000.png", "artifacts/000001.png"]
-    assert result.artifacts[1].sample.seed == 1
-    assert 0 <= result.metrics["main"]["caption-accuracy/joint"] <= 1

@@ -149,6 +149,24 @@ def test_a_rank_that_is_killed_ends_the_run_with_one_error(killed: Ended) -> Non
     assert killed.out.strip().splitlines()[-1] == "False"
 
 
+def test_python_goes_on_with_the_ranks_of_a_run_that_lost_one(
+    killed: Ended, site: Path, registries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    folder = killed.folder.resolve()
+    before = (folder / "artifacts/000000.png").stat()
+    result = host.run(folder, registries=registries)
+    assert (result.folder, result.status) == (folder, "done")
+    assert [a.path for a in result.artifacts] == ["artifacts/000000.png", "artifacts/000001.png"]
+    assert result.artifacts[1].sample.seed == 1
+    after = (folder / "artifacts/000000.png").stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert "error" not in manifest or manifest["error"] is None
+    assert [rank["steps"]["main"]["count"] for rank in manifest["ranks"]["each"]] == [2, 2]
+
+
 def test_what_other_ranks_said_is_a_note_that_only_tracebacks_show(tmp_path: Path) -> None:
     logs = tmp_path / "logs"
     own = [

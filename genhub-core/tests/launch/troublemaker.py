@@ -31,7 +31,7 @@ class _Plan:
     def timeline(self) -> str:
         return self._text
 
-    def bytes(self) -> int:
+    def bytes(self, steps: int = 1, samples: int = 1) -> int:
         return 8
 
     def speedup(self) -> float:

@@ -162,7 +162,7 @@ class LoopPlan:
     def timeline(self) -> str:
         return "\n".join(f"rank {rank}: ###" for rank in range(self.world))
 
-    def bytes(self) -> int:
+    def bytes(self, steps: int = 1, samples: int = 1) -> int:
         return 0
 
     def speedup(self) -> float:

@@ -72,9 +72,15 @@ def test_mixers_tell_what_their_sites_cost_and_the_rest_stays() -> None:
     assert len(cost_lines(before, before)) == 1
 
 
-def test_a_mixer_that_does_not_tell_is_not_counted() -> None:
+def test_a_mixer_that_does_not_tell_makes_the_whole_unknown() -> None:
     with genhub.attach(tiny.sd(), attention=[drivers.Gain()]) as attached:
-        after = attached.costs()
+        before, after = attached.costs_before(), attached.costs()
     unknown = [path for path, cost in after.items() if cost is None]
     assert unknown == [site.path for site in attached.plan.claims[0].sites]
+    first, second = cost_lines(before, after)
+    assert first == cost_lines(before, before)[0]
+    assert second == (
+        f"  with the mixers in place: not known, as the mixers of {len(unknown)} sites do not tell "
+        "what they cost"
+    )
     assert f"{len(unknown)} of {len(after)} sites not counted" in cost_lines(after, after)[0]

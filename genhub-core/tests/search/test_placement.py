@@ -14,7 +14,7 @@ import toyspaces
 
 import genhub
 from genhub import GenHubError
-from genhub.api import Where
+from genhub.api import Needs, Where
 from genhub.config import load
 from genhub.execution import models, plan_text
 from genhub.metrics.pictures import open_picture
@@ -137,6 +137,16 @@ def test_a_trial_is_what_a_run_with_its_placement_gives(
     direct["attention"] = [{"type": "half", "where": {"name": sites_of(trial)}}]
     plain = genhub.run({**direct, "metrics": ["psnr"]}, registries=registries)
     assert plain.metrics["main"]["psnr"] == trial["metrics"]["psnr"]
+
+
+def test_mixers_to_choose_from_may_own_the_same(registries: Any) -> None:
+    class Owner(toyspaces.Half):
+        def needs(self) -> Needs:
+            return Needs(owns=frozenset({"denoiser-forward"}))
+
+    for name in ("one", "other"):
+        registries.get("attention_mixers").add(name, Owner, origin="toy-dist")
+    assert len(placement(registries, "none", "one", "other").config.choices) == 3
 
 
 def test_the_best_is_a_config_that_makes_the_best_again(config: Any, registries: Any) -> None:

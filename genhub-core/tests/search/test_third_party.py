@@ -6,6 +6,11 @@ import json
 import signal
 from pathlib import Path
 
+import pytest
+
+import genhub
+from genhub.config import load
+from genhub.registry import Registries
 from toys import ToySite
 
 SPACE = """
@@ -88,7 +93,9 @@ def lines(folder: Path) -> list[dict[str, object]]:
     return [{k: v for k, v in line.items() if k != "seconds"} for line in found]
 
 
-def test_a_strangers_search_survives_a_kill(toys: ToySite, tmp_path: Path) -> None:
+def test_a_strangers_search_survives_a_kill(
+    toys: ToySite, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     points = {
         "search_spaces": {"towers": "plg_towers:Towers"},
         "search_strategies": {"climb": "plg_towers:Climb"},
@@ -96,21 +103,20 @@ def test_a_strangers_search_survives_a_kill(toys: ToySite, tmp_path: Path) -> No
     toys.install("plg-towers", points, {"plg_towers": SPACE})
     config = tmp_path / "towers.yaml"
     config.write_text(RUN, encoding="utf-8")
-    arguments = ("run", str(config), "--output")
-    whole = toys.genhub(*arguments, str(tmp_path / "whole"))
-    assert whole.returncode == 0, whole.stderr
-    assert "trial  height (higher)  macs (lower)" in whole.stdout
-    assert "wood 4" in whole.stdout  # as high as stone, for half as much
-    assert "stone" not in whole.stdout
+    registries = Registries()
+    whole = genhub.run(config, output=tmp_path / "whole", quiet=False, registries=registries)
+    shown = capsys.readouterr().out
+    assert "trial  height (higher)  macs (lower)" in shown
+    assert "wood 4" in shown  # as high as stone, for half as much
+    assert "stone" not in shown
 
-    killed = toys.genhub(*arguments, str(tmp_path / "cut"), TOY_KILL_AT="6")
+    killed = toys.genhub("run", str(config), "--output", str(tmp_path / "cut"), TOY_KILL_AT="6")
     assert killed.returncode == -signal.SIGKILL
     folder = (tmp_path / "cut" / "latest").resolve()
     assert len(lines(folder)) == 5
-    resumed = toys.genhub("run", str(folder))
-    assert resumed.returncode == 0, resumed.stderr
-    assert lines(folder) == lines((tmp_path / "whole" / "latest").resolve())
+    assert genhub.run(folder, registries=registries).folder == folder
+    assert lines(folder) == lines(whole.folder)
 
-    wrong = toys.genhub("validate", str(config), "--set", "search.objective.0.metric=hieght")
-    assert wrong.returncode == 2
-    assert "GH201" in wrong.stderr and "of the space: params, macs" in wrong.stderr
+    with pytest.raises(genhub.GenHubError, match="of the space: params, macs") as caught:
+        load(config, set=["search.objective.0.metric=hieght"], registries=registries)
+    assert caught.value.code == "GH201"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,10 @@ from toys import FAULTS, ToySite
 
 
 @pytest.fixture(autouse=True)
-def _fresh_registries(wrong: ToySite, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _fresh_registries(
+    wrong: ToySite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)  # one of the wrong plugins litters where it stands
     for variable in ("OMP_NUM_THREADS", "HF_HUB_OFFLINE"):
         monkeypatch.setenv(variable, "1")
     default.cache_clear()

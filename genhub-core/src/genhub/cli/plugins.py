@@ -10,7 +10,7 @@ from typing import Any
 from genhub.errors import EXIT_PLUGIN_TROUBLE, GenHubError
 from genhub.kinds import KINDS
 from genhub.registry import Entry, Registry, default
-from genhub.streams import printable
+from genhub.streams import aligned, printable
 
 COLUMNS = ("kind", "name", "dist", "version", "status")
 
@@ -76,11 +76,10 @@ def _table(rows: list[dict[str, Any]]) -> str:
         ["KIND", "NAME", "PACKAGE", "VERSION", "STATUS"],
         *([str(r[c]) for c in COLUMNS] for r in rows),
     ]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(COLUMNS))]
-    lines = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) for line in cells]
-    shown = [lines[0].rstrip()]
-    for row, line in zip(rows, lines[1:], strict=True):
-        shown.append(line.rstrip())
+    head, *lines = aligned(cells)
+    shown = [head]
+    for row, line in zip(rows, lines, strict=True):
+        shown.append(line)
         if note := row.get("problem") or row.get("summary"):
             shown.append(f"    {note}")
     return "\n".join(shown) + "\n"

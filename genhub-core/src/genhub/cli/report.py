@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from genhub.api import GenHubError
+from genhub.execution.folder import made_sense_of
 from genhub.execution.load import require_libraries
 
 SIDE_BY_SIDE = "side-by-side.html"
@@ -33,7 +34,9 @@ def run(args: Namespace) -> int:
             hint="leave -o out, or give several runs",
         )
     require_libraries()
-    sys.stdout.write(f"{_written(folders, Path(args.output or SIDE_BY_SIDE))}\n")
+    with made_sense_of(*folders):
+        page = _written(folders, Path(args.output or SIDE_BY_SIDE))
+    sys.stdout.write(f"{page}\n")
     return 0
 
 

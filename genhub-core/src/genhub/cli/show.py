@@ -11,7 +11,7 @@ from typing import Any
 
 from genhub.config.resolved import as_written
 from genhub.execution.artifacts import read_embedded
-from genhub.execution.folder import read_manifest
+from genhub.execution.folder import made_sense_of, read_manifest
 from genhub.execution.progress import figures_table
 from genhub.streams import printable
 
@@ -29,7 +29,8 @@ def run(args: Namespace) -> int:
     if args.json:
         text = json.dumps(recorded, indent=2)
     elif path.is_dir():
-        text = "\n".join(_summary(path, recorded))
+        with made_sense_of(path):
+            text = "\n".join(_summary(path, recorded))
     else:
         text = _artifact(path, recorded)
     sys.stdout.write(printable(text.rstrip("\n") + "\n"))

@@ -9,7 +9,9 @@ from typing import Any
 
 from genhub.config import load
 from genhub.errors import GenHubError
+from genhub.execution.checks import check_config
 from genhub.kinds import noun
+from genhub.registry import default
 from genhub.streams import others_on_stderr, printable
 
 
@@ -31,6 +33,7 @@ def run(args: Namespace) -> int:
         try:
             with others_on_stderr():
                 loaded = load(file, set=args.set)
+                check_config(loaded, default())
         except GenHubError as error:
             finding.update(ok=False, problems=[problem.to_json() for problem in error.problems])
             status = max(status, error.exit_code)

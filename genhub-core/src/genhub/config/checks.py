@@ -119,7 +119,7 @@ def check_drivers(
             part = part_of(config, each, mark)
             if not isinstance(found := part.driver.needs(), Needs):
                 raise TypeError(f"needs() gave {found!r:.60}, no genhub.api.Needs")
-            parts.append(part)
+            parts += [] if each.is_choice else [part]
         except GenHubError as error:
             problems += [replace(p, mark=p.mark or mark) for p in error.problems]
         except (Exception, SystemExit) as error:  # the user is told whose fault it is

@@ -157,7 +157,8 @@ class _Sentence:
         known = [key for key in keys_at(self.model, self.root, parent) if key != name]
         if not parent:
             known.append("extends")
-        close = get_close_matches(name, known, n=1, cutoff=0.6)
+        inside = [key for key in known if name in keys_at(self.model, self.root, (*parent, key))]
+        close = [f"{key}.{name}" for key in inside] or get_close_matches(name, known, n=1)
         if close:
             hint = f"did you mean '{close[0]}'?"
         else:

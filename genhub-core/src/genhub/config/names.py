@@ -36,6 +36,11 @@ class Used:
     entry: Entry
     loc: Loc
 
+    @property
+    def is_choice(self) -> bool:
+        """Say whether it stands in a list that a search space chooses from."""
+        return len(self.loc) > 2
+
 
 @dataclass(frozen=True)
 class Named:

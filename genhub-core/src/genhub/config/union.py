@@ -100,7 +100,7 @@ def run_class(used: Iterable[Used], *, holes: bool = False) -> type[RunConfig]:
     slots: dict[str, dict[type[BaseModel], None]] = {slot: {} for slot in SLOTS}
     for each in listed:
         if each.kind == "search_spaces":
-            made = block_class(each.kind, each.name, each.cls, strategies, _lists(each, listed))
+            made = block_class(each.kind, each.name, each.cls, strategies, _lists(listed))
         elif each.loc[0] == "search":  # stands inside the space's block
             continue
         else:
@@ -109,11 +109,11 @@ def run_class(used: Iterable[Used], *, holes: bool = False) -> type[RunConfig]:
     return _derived(tuple((slot, tuple(found)) for slot, found in slots.items()), holes)
 
 
-def _lists(space: Used, used: Iterable[Used]) -> tuple[tuple[str, Classes], ...]:
+def _lists(used: Iterable[Used]) -> tuple[tuple[str, Classes], ...]:
     """Give the blocks that stand in each list of a space that has any."""
     found: dict[str, dict[type[BaseModel], None]] = {}
     for each in used:
-        if len(each.loc) == 3 and each.loc[0] == space.loc[0]:
+        if each.is_choice:
             made = block_class(each.kind, each.name, each.cls)
             found.setdefault(str(each.loc[1]), {})[made] = None
     return tuple((field, tuple(classes)) for field, classes in found.items())

@@ -11,20 +11,31 @@ from genhub.execution.requests import samples_of
 from genhub.registry import Registries
 from genhub.search.objectives import metrics_of
 
-__all__ = ["check", "task_of"]
+__all__ = ["check", "check_config", "task_of"]
 
 
 def check(loaded: Loaded, pipeline: Any, registries: Registries) -> None:
     """Find what would end the run before anything is written."""
-    _check_metrics(loaded, registries)
-    if "model" not in task_of(loaded).cls.reads:
-        return
-    require_libraries()
     if pipeline is None:
-        for name in ("main", *loaded.config.compare):
-            locate(loaded.variant(name).config.model, registries)
+        check_config(loaded, registries)
     else:
-        _check_given(loaded)
+        _check_metrics(loaded, registries)
+        if _needs_model(loaded):
+            _check_given(loaded)
+    if _needs_model(loaded):
+        require_libraries()
+
+
+def check_config(loaded: Loaded, registries: Registries) -> None:
+    """Find what no library is needed for: metrics that cannot be had, models that are not there."""
+    _check_metrics(loaded, registries)
+    for name in ("main", *loaded.config.compare) if _needs_model(loaded) else ():
+        variant = loaded.variant(name)
+        locate(variant.config.model, registries, variant.mark)
+
+
+def _needs_model(loaded: Loaded) -> bool:
+    return "model" in task_of(loaded).cls.reads
 
 
 def _check_given(loaded: Loaded) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Iterable, Iterator
-from types import TracebackType
+from traceback import walk_tb
 from typing import Any
 
 from genhub.errors import GenHubError
@@ -102,20 +102,10 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _culprit(error: BaseException, drivers: Iterable[Any]) -> str:
-    packages = {used.cls.__module__.split(".")[0]: used for used in drivers}
-    packages.pop("genhub", None)  # the host's own frames are in every traceback
-    modules = list(_modules(error.__traceback__))
-    for module in reversed(modules):
-        used = packages.get(module.split(".")[0])
-        if used is not None:
-            dist = f"{used.entry.dist} {used.entry.version}".strip()
-            return f"'{used.name}' of {dist}"
-    if any(module.startswith("diffusers.pipelines") for module in modules):
-        return "the pipeline"
-    return "the run"
+    from genhub.config.faults import culprit
 
-
-def _modules(traceback: TracebackType | None) -> Iterator[str]:
-    while traceback is not None:
-        yield str(traceback.tb_frame.f_globals.get("__name__", ""))
-        traceback = traceback.tb_next
+    used = culprit(tuple(drivers), error)
+    if used is not None:
+        return f"'{used.name}' of {f'{used.entry.dist} {used.entry.version}'.strip()}"
+    modules = (frame.f_globals.get("__name__") for frame, _ in walk_tb(error.__traceback__))
+    return "the pipeline" if any("diffusers.pipelines" in str(m) for m in modules) else "the run"

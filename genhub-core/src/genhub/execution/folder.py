@@ -12,8 +12,8 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -23,10 +23,10 @@ from typing import Any
 from genhub.api import Artifact, Sample
 from genhub.config.files import read_bounded
 from genhub.errors import GenHubError
-from genhub.execution.faults import is_disk_full, refused
+from genhub.execution.faults import is_disk_full, refused, sentence
 from genhub.execution.lock import FolderLock, this_process
 
-__all__ = ["MANIFEST", "RunFolder", "read_manifest", "replace_file"]
+__all__ = ["MANIFEST", "RunFolder", "made_sense_of", "read_manifest", "replace_file"]
 
 MANIFEST = "manifest.json"
 SCHEMA = 1
@@ -194,7 +194,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """Read the manifest of a run folder; raises GH608 where there is none that can be read."""
     try:
         manifest = json.loads(read_bounded(str(path / MANIFEST), MOST_MANIFEST))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise GenHubError(
             "GH608", f"{path} is no run folder: it has no {MANIFEST}", hint="give a folder of runs/"
         ) from None
@@ -207,6 +207,19 @@ def read_manifest(path: Path) -> dict[str, Any]:
         what = wrong[0] if wrong else "artifacts"
         raise GenHubError("GH608", f"{path / MANIFEST} is damaged: its '{what}' make no sense")
     return manifest
+
+
+@contextmanager
+def made_sense_of(*folders: Path) -> Iterator[None]:
+    """Raise GH608 where the block can make nothing of what a manifest holds."""
+    try:
+        yield
+    except (GenHubError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        which = " or ".join(str(folder / MANIFEST) for folder in folders)
+        said = f"{which} is damaged, its entries make no sense: {sentence(error)}"
+        raise GenHubError("GH608", said) from error
 
 
 def _is_artifact(entry: Any) -> bool:

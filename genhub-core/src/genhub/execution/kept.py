@@ -56,7 +56,7 @@ class Kept:
             digest = sha256((self._folder / path).read_bytes()).hexdigest()
             entry = self._listed.get(path)
             if entry is not None and entry["sha256"] == digest:
-                if entry["info"].get(RECIPE) == _recipe(payload):
+                if entry.get("info", {}).get(RECIPE) == _recipe(payload):
                     self.told.add(path)
                     return replace(artifact_of(entry), sample=sample)
             elif path.endswith(".png") and (size := self._size_if_whole(path, payload)) is not None:
@@ -66,16 +66,15 @@ class Kept:
 
     def _size_if_whole(self, path: str, payload: Mapping[str, Any]) -> dict[str, int] | None:
         """Give width and height of a picture that carries `payload` and can be decoded."""
-        from PIL import Image
+        from genhub.metrics.pictures import open_picture
 
         try:
             if read_embedded(self._folder / path) != json.loads(json.dumps(payload)):
                 return None
-            with Image.open(self._folder / path) as image:
-                image.load()
-                return {"width": image.width, "height": image.height}
-        except (GenHubError, OSError, SyntaxError):  # Pillow's word for a damaged PNG file
+            height, width, _ = open_picture(self._folder / path).shape
+        except (GenHubError, OSError, ValueError, SyntaxError):
             return None
+        return {"width": width, "height": height}
 
 
 class KeptSink:

@@ -11,12 +11,13 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from genhub.errors import GenHubError
+from genhub.errors import GenHubError, Mark
 from genhub.execution.faults import sentence
 from genhub.registry import Registries
 
@@ -36,6 +37,8 @@ LIBRARIES = {
     "matplotlib": "matplotlib",
 }
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+Marker = Callable[[tuple[str, ...]], Mark | None]
 
 log = logging.getLogger("genhub")
 
@@ -74,20 +77,23 @@ def require_libraries() -> None:
         )
 
 
-def locate(model: Any, registries: Registries) -> Source:
+def locate(model: Any, registries: Registries, mark: Marker = lambda loc: None) -> Source:
     """Find out what `model.source` means, without torch and without the network.
 
-    Raises GH501 for a folder that is missing, GH502 for one that holds no pipeline.
+    Raises GH501 for a folder that is missing, GH502 for one that holds no pipeline, GH305 for a
+    field that means nothing for this source; `mark` tells where it is written.
     """
-    text = model.source
+    text, place = model.source, mark(("model", "source"))
     if text.startswith("tiny:"):
-        _refuse_idle(model, "a model that ships with a package", "revision", "variant", "pipeline")
+        idle = ("revision", "variant", "pipeline")
+        _refuse_idle(model, "a model that ships with a package", idle, mark)
         return Source(text, model=registries.get("models").load(text.removeprefix("tiny:"))())
     folder = Path(text).expanduser()
     try:
         exists, whole = folder.exists(), (folder / "model_index.json").is_file()
     except (OSError, ValueError) as error:
-        raise GenHubError("GH501", f"the model folder {text} cannot be read: {error}") from None
+        message = f"the model folder {text} cannot be read: {error}"
+        raise GenHubError("GH501", message, mark=place) from None
     if exists:
         if not whole:
             what = "a file" if folder.is_file() else "a folder without model_index.json"
@@ -95,8 +101,9 @@ def locate(model: Any, registries: Registries) -> Source:
                 "GH502",
                 f"{folder.resolve()} is no diffusers pipeline: it is {what}",
                 hint="give the folder that save_pretrained() wrote",
+                mark=place,
             )
-        _refuse_idle(model, "a folder", "revision")
+        _refuse_idle(model, "a folder", ("revision",), mark)
         return Source(text, folder=folder.resolve())
     # `models/mine` with a folder `models` is a slip of the pen, not a repository of the hub.
     if not _HUB_ID.fullmatch(text) or folder.parent.is_dir():
@@ -104,11 +111,12 @@ def locate(model: Any, registries: Registries) -> Source:
             "GH501",
             f"the model folder {folder.resolve()} does not exist",
             hint="model.source is tiny:NAME, an existing folder, or a hub id 'owner/name'",
+            mark=place,
         )
     return Source(text, hub_id=text, revision=model.revision)
 
 
-def _refuse_idle(model: Any, kind: str, *fields: str) -> None:
+def _refuse_idle(model: Any, kind: str, fields: Sequence[str], mark: Marker) -> None:
     """Raise GH305 where a field is set that means nothing for this kind of source."""
     for name in fields:
         if getattr(model, name) != type(model).model_fields[name].default:
@@ -116,6 +124,7 @@ def _refuse_idle(model: Any, kind: str, *fields: str) -> None:
                 "GH305",
                 f"model.{name} means nothing for {kind}, and model.source is '{model.source}'",
                 hint="remove it",
+                mark=mark(("model", name)),
             )
 
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genhub.api import Artifact, Checkpoint, Request, Sink, Step
 from genhub.comm import SoloComm
 from genhub.config import Loaded, redact
+from genhub.execution.artifacts import artifact_json
 from genhub.execution.attaching import install_plan, parallel_json, plan_for, writes
 from genhub.execution.checkpoint import FileCheckpoint
 from genhub.execution.earlier import METRICS, take_up
 from genhub.execution.embed import payloads_of
-from genhub.execution.folder import RunFolder
+from genhub.execution.folder import RunFolder, made_sense_of
 from genhub.execution.generation import Active, make, warm_up
 from genhub.execution.kept import Kept, KeptSink
 from genhub.execution.load import LoadedModel, choose_device
@@ -27,8 +28,8 @@ from genhub.execution.log import without_noise
 from genhub.execution.machine import about_model, about_plugins
 from genhub.execution.models import Models, Replicas
 from genhub.execution.phases import Phases, StepTimes, peak_memory
-from genhub.execution.requests import samples_of, warn_of_cut_prompts
-from genhub.execution.result import artifact_of, listed
+from genhub.execution.requests import samples_of, steps_of, warn_of_cut_prompts
+from genhub.execution.result import artifact_of
 from genhub.execution.sinks import NoSink, open_sink
 from genhub.execution.summary import Summary, finite
 from genhub.execution.timing import Turn, WarmUp, take_turns, time_batch
@@ -79,7 +80,8 @@ class ProcessRun:
         self.tells = True  # hooks of steps and artifacts
         self._last_progress = time.perf_counter()
         if self.comm.rank == 0:
-            take_up(files, self.summary, self.phases)
+            with made_sense_of(files.path):
+                take_up(files, self.summary, self.phases)
             for text in (*registries.take_remarks(), *hooks.problems):
                 self.problem(text)
 
@@ -100,6 +102,11 @@ class ProcessRun:
         for name in self.config.compare:
             found += self.loaded.variant(name).drivers
         return tuple({(d.kind, d.name): d for d in found}.values())
+
+    @cached_property
+    def _steps_of(self) -> dict[str, int]:
+        names = ("main", *self.config.compare)
+        return {name: steps_of(self.loaded.variant(name).config) for name in names}
 
     def redact(self, text: str) -> str:
         """Put `${env:NAME}` in place of every value that the config took from the environment."""
@@ -176,10 +183,9 @@ class ProcessRun:
         caller = active.calls()
         samples = samples_of(active.loaded.config, active.name)
         warn_of_cut_prompts(active.model.pipeline, samples, self.redact)
-        sampling = active.loaded.config.sampling
-        rounds = math.ceil(len(samples) / sampling.batch)
-        left = 1 + len(self.config.compare) - len(self.summary.steps)
-        self._steps_total = self._steps_done + sampling.steps * rounds * max(1, left)
+        later = self._steps_of.keys() - {active.name, *self.summary.steps}
+        left = steps_of(active.loaded.config) + sum(self._steps_of[name] for name in later)
+        self._steps_total = self._steps_done + left
         return caller.batches(samples)
 
     def generate(self, request: Request) -> tuple[Artifact, ...]:
@@ -190,11 +196,15 @@ class ProcessRun:
         active = self._entered()
         if self.comm.world == 1:
             return self._save(*self._make(active, request))
+
+        def saved(made: Any) -> list[dict[str, Any]]:
+            return [artifact_json(artifact) for artifact in self._save(*made)]
+
         if active.attached.plan.scheduler is None:  # for one rank: exactly what a run of one makes
-            kept = alone(self.comm, lambda: listed(self._save(*self._make(active, request))))
+            kept = alone(self.comm, lambda: saved(self._make(active, request)))
             return tuple(map(artifact_of, kept))
         made = self._make(active, request)
-        _, by_rank = together(self.comm, lambda: self._save(*made), listed)
+        _, by_rank = together(self.comm, lambda: saved(made), list)
         own, *others = [tuple(map(artifact_of, rank)) for rank in by_rank]
         for artifacts in others:  # rank 0 keeps what others wrote
             self._keep(artifacts, 0.0)
@@ -208,17 +218,22 @@ class ProcessRun:
         if self._kept.any and active.attached.context.comm.agree(whole):
             self._steps_done += active.loaded.config.sampling.steps
             return KeptSink(NoSink(), request, payloads, kept, tells=first), (), 0.0
-        sink: Sink = NoSink()
+        inner: Sink = NoSink()
         if writes(active.attached.installed, self.comm):
-            sink = self.sink(request, active.attached.context.facts.modality)
-        sink = KeptSink(sink, request, payloads, kept, tells=first)
+            inner = self.sink(request, active.attached.context.facts.modality)
+        sink = KeptSink(inner, request, payloads, kept, tells=first)
         if self.config.compare and active.name not in self.summary.steps:
             warm_up(active, request, self.phases)
         times = self.summary.steps.setdefault(active.name, StepTimes())
         begun = time.perf_counter()
-        made = make(active, request, sink, self.phases, lambda end: self._told(end, request, times))
-        seconds = time.perf_counter() - begun
-        return sink, made, seconds
+        try:
+            made = make(active, request, sink, self.phases, partial(self._told, request, times))
+        except BaseException:
+            # What a scheduler's own loop has written so far; without its recipe it is made anew.
+            with suppress(Exception):
+                self._keep(inner.close(), 0.0)
+            raise
+        return sink, made, time.perf_counter() - begun
 
     def _save(self, sink: Sink, made: Sequence[Any], seconds: float) -> tuple[Artifact, ...]:
         with self.phases.measure("save"):
@@ -362,16 +377,13 @@ class ProcessRun:
             "sites_held": {c.label: [s.path for s in c.sites] for c in plan.claims},
         }
 
-    def _told(self, end: Any, request: Request, times: StepTimes) -> None:
+    def _told(self, request: Request, times: StepTimes, end: Any) -> None:
         times.add(end.index, end.seconds)
         self._steps_done += 1
         self._steps_total = max(self._steps_total, self._steps_done)
         if self.tells and self.hooks.listens("genhub_step"):
-            first = request.samples[0]
-            step = Step(
-                end.index, end.steps, end.seconds, first.variant, first.index,
-                self._steps_done, self._steps_total,
-            )  # fmt: skip
+            first, done = request.samples[0], (self._steps_done, self._steps_total)
+            step = Step(end.index, end.steps, end.seconds, first.variant, first.index, *done)
             self.hooks.call("genhub_step", step=step)
 
     def _keep(self, made: Sequence[Artifact], seconds: float) -> tuple[Artifact, ...]:

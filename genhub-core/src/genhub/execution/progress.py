@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genhub.api import hookimpl
 from genhub.execution.speedup import timing_rows
 from genhub.search.results import front_lines
-from genhub.streams import printable
+from genhub.streams import aligned, printable
 
 if TYPE_CHECKING:
     from genhub.api import Step
@@ -132,13 +132,7 @@ def figures_table(
     cells = [["", *columns], *([name, *listed] for name, listed in rows.items())]
     if len(columns) > MOST_COLUMNS:
         cells = [list(row) for row in zip(*cells, strict=True)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return [_row(row, widths) for row in cells]
-
-
-def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
-    return "  ".join([cells[0].ljust(widths[0]), *padded]).rstrip()
+    return aligned(cells, range(1, len(cells[0])))
 
 
 def _number(value: float | None) -> str:
@@ -151,7 +145,9 @@ def _where(folder: Path, count: int, error: BaseException | None) -> str:
     text = f"{made} {folder / 'artifacts' if count else folder}".strip()
     if report.is_file():
         text += f", report: {report}"
-    return f"{'results' if error is None else 'ended early, kept'}: {text}"
+    if error is None:
+        return f"results: {text}"
+    return f"ended early, kept: {text}; genhub run {folder} goes on"
 
 
 def _peak_gib() -> str:

@@ -12,14 +12,14 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
-from math import lcm
+from math import ceil, lcm
 from typing import Any
 
 from genhub.api import Facts, GenHubError, Problem, Request, Sample
 from genhub.config.files import MOST_PROMPTS, read_bounded
 from genhub.errors import Mark
 
-__all__ = ["Caller", "read_prompts", "samples_of", "warn_of_cut_prompts"]
+__all__ = ["Caller", "read_prompts", "samples_of", "steps_of", "warn_of_cut_prompts"]
 
 # What a field of `sampling` is called by pipelines; the first that a pipeline takes is used.
 ARGUMENTS = {
@@ -217,6 +217,11 @@ def samples_of(config: Any, variant: str = "main") -> tuple[Sample, ...]:
         Sample(i, config.seed + i, prompt, config.input.negative or "", variant, start)
         for i, (prompt, start) in enumerate(repeated)
     )
+
+
+def steps_of(config: Any) -> int:
+    """Count the steps of all batches; raises what `samples_of` raises."""
+    return int(config.sampling.steps * ceil(len(samples_of(config)) / config.sampling.batch))
 
 
 def read_prompts(prompts: Any) -> list[Any]:

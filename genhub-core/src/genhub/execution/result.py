@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from genhub.api import Artifact, Sample
 
-__all__ = ["REPORT", "RunResult", "artifact_of", "listed", "result_of"]
+__all__ = ["REPORT", "RunResult", "artifact_of", "result_of"]
 
 REPORT = "report.html"
 
@@ -42,11 +42,6 @@ def result_of(folder: Path, manifest: Mapping[str, Any]) -> RunResult:
         tuple(manifest.get("problems", ())),
         manifest.get("timing", {}),
     )
-
-
-def listed(artifacts: Iterable[Artifact]) -> list[dict[str, Any]]:
-    """Write artifacts so that another rank can read them."""
-    return [asdict(artifact) for artifact in artifacts]
 
 
 def artifact_of(entry: Mapping[str, Any]) -> Artifact:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from genhub.api import GenHubError, Request
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ["NonFinite", "Watch", "first_non_finite", "non_finite_error", "rewinder"]
 
@@ -62,11 +59,13 @@ def stray_rows(latents: Any) -> list[int]:
 
 def first_non_finite(denoisers: Mapping[str, Any], again: Callable[[], None]) -> str | None:
     """Generate again and give the path of the first module that puts out NaN or infinity."""
+    from torch.utils._pytree import tree_leaves
+
     found: list[str] = []
 
     def hook_for(path: str) -> Callable[[Any, Any, Any], None]:
         def look(module: Any, args: Any, output: Any) -> None:
-            if any(stray_rows(tensor) != [] for tensor in _tensors(output)):
+            if any(stray_rows(held) for held in tree_leaves(output)):
                 found.append(path)
                 raise _Found
 
@@ -114,19 +113,6 @@ def _place(attached: Any, path: str | None) -> str:
 
 class _Found(Exception):
     """Ends the second generation where the culprit is known."""
-
-
-def _tensors(output: Any) -> Iterator[Tensor]:
-    import torch
-
-    if isinstance(output, torch.Tensor):
-        yield output
-    elif isinstance(output, tuple | list):
-        for item in output:
-            yield from _tensors(item)
-    elif isinstance(output, Mapping):
-        for item in output.values():
-            yield from _tensors(item)
 
 
 def rewinder(request: Request) -> Callable[[], None]:

@@ -28,9 +28,10 @@ def run_alone(order: Order, target: Target) -> RunResult:
     hooks = hooks_for(order, target.loaded)
     files = folder_for(order, target)
     models = Models(order.registries, order.pipeline)
-    under_way = ProcessRun(target.loaded, files, hooks, order.registries, models)
-    with closing(files), keep_log(files.logs, under_way.problem, under_way.redact):
-        error = conclude(under_way, files, work(under_way, files, target))
+    with closing(files):
+        under_way = ProcessRun(target.loaded, files, hooks, order.registries, models)
+        with keep_log(files.logs, under_way.problem, under_way.redact):
+            error = conclude(under_way, files, work(under_way, files, target))
     if error is not None:
         raise error
     return result_of(files.path, files.manifest)

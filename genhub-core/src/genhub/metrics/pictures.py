@@ -20,11 +20,14 @@ C1, C2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
 
 
 def open_picture(path: Path) -> NDArray[np.uint8]:
-    """Read a picture as [H, W, 3]."""
+    """Read a picture as [H, W, 3]; raises OSError, ValueError or SyntaxError where it is none."""
     from PIL import Image
 
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from error
 
 
 def psnr(a: NDArray[Any], b: NDArray[Any]) -> float:

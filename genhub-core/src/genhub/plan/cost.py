@@ -89,11 +89,15 @@ def costs_in_words(plan: Plan, pipeline: Any, config: Any, registries: Any) -> l
 def cost_lines(before: Costs, after: Costs) -> list[str]:
     """Say what attention costs, and what it costs where mixers hold their sites."""
     plain, mixed = total_of(before), total_of(after)
-    unknown = sum(cost is None for cost in after.values())
+    unknown = [path for path, cost in before.items() if cost is None]
+    silent = [path for path, cost in after.items() if cost is None and path not in unknown]
     lines = [f"attention: {_large(plain.flops)}FLOP per denoiser call and sample as the model is"]
     if unknown:
-        lines[0] += f", {unknown} of {len(after)} sites not counted"
-    if {path: c for path, c in before.items() if c != after[path]}:
+        lines[0] += f", {len(unknown)} of {len(before)} sites not counted"
+    if silent:
+        told = f"not known, as the mixers of {len(silent)} sites do not tell what they cost"
+        lines.append(f"  with the mixers in place: {told}")
+    elif before != after:
         lines.append(f"  with the mixers in place: {_large(mixed.flops)}FLOP")
     return lines
 

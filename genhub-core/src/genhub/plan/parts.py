@@ -73,10 +73,13 @@ def calling(part: Part, method: str) -> Iterator[None]:
 
 
 def parts_from_config(loaded: Any) -> tuple[Part, ...]:
-    """Make every driver that a `genhub.config.Loaded` names, the task among them."""
-    return labelled(
-        [part_of(loaded.config, used, loaded.mark(used.loc)) for used in loaded.drivers]
-    )
+    """Make every driver that a `genhub.config.Loaded` names, the task among them.
+
+    What a search chooses from is left out: it is not there at once.
+    """
+    config, mark = loaded.config, loaded.mark
+    chosen = [used for used in loaded.drivers if not used.is_choice]
+    return labelled([part_of(config, used, mark(used.loc)) for used in chosen])
 
 
 def part_of(config: Any, used: Any, mark: Mark | None) -> Part:

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from genhub.api import Site
+from genhub.streams import aligned
 
 if TYPE_CHECKING:
     from genhub.plan.claims import Claim
 
-__all__ = ["aligned", "sites_table", "skipped_lines"]
+__all__ = ["sites_table", "skipped_lines"]
 
 _HEADER = ("#", "site", "attends", "level", "tokens", "width", "heads", "held by")
-_RIGHT = {"#", "level", "tokens", "width", "heads"}
+_RIGHT = {0, 3, 4, 5, 6}  # numbers of its columns of numbers
 
 
 def sites_table(
@@ -23,7 +24,7 @@ def sites_table(
 ) -> list[str]:
     """Give one line per site; `holders` and `extra` facts are keyed by the site's path."""
     columns = list(dict.fromkeys(key for row in (extra or {}).values() for key in row))
-    rows = []
+    rows: list[Sequence[object]] = []
     for site in sites:
         facts = (extra or {}).get(site.path, {})
         rows.append(
@@ -39,7 +40,7 @@ def sites_table(
                 *(facts.get(column, "") for column in columns),
             )
         )
-    return aligned((*_HEADER, *columns), rows)
+    return aligned([(*_HEADER, *columns), *rows], _RIGHT)
 
 
 def skipped_lines(claims: Sequence[Claim]) -> list[str]:
@@ -49,20 +50,6 @@ def skipped_lines(claims: Sequence[Claim]) -> list[str]:
         + (f"; skipped: {claim.reasons()}" if claim.skipped else "")
         for claim in claims
     ]
-
-
-def aligned(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
-    """Pad columns to equal width, numbers to the right."""
-    cells = [[str(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
-    lines = []
-    for row in cells:
-        padded = (
-            cell.rjust(width) if name in _RIGHT else cell.ljust(width)
-            for cell, width, name in zip(row, widths, header, strict=True)
-        )
-        lines.append("  ".join(padded).rstrip())
-    return lines
 
 
 def _tokens(site: Site) -> str:

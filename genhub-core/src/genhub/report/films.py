@@ -38,9 +38,11 @@ def embed_film(path: Path, about: Mapping[str, Any], room: Room) -> Film | None:
     `about` holds `frames` and `seconds`, as the artifact does. A preview of an MP4 needs PyAV:
     without it a file that is too large has a link only.
     """
+    from PIL import Image
+
     try:
         film = _of(path, about, room.share)
-    except (OSError, ValueError, SyntaxError):  # what is wrong with a file derives from these
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         film = None
     still = len(film.still.uri) if film and film.still else 0
     room.take(len(film.uri or "") + still if film else 0)

@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from genhub.api import CountUnavailable, SearchSpace, Trial, dominates, point_of
+from genhub.streams import aligned
 
 __all__ = ["Results", "front_lines", "front_table"]
 
@@ -112,14 +113,12 @@ def front_table(search: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 def front_lines(search: Mapping[str, Any]) -> list[str]:
     """Write the front for a terminal."""
-    from genhub.plan.table import aligned
-
     header, rows = front_table(search)
     if not rows:
         return []
     tried = len(search["trials"])
     found = f"{len(rows)} of {tried} trials are on the Pareto front; * is the best by weights"
-    return [found, *aligned(header, rows)]
+    return [found, *aligned([header, *rows])]
 
 
 def _budget(trial: Trial) -> float:
