@@ -77,6 +77,10 @@ def test_python_maps_override_with_python_values(write: Write, registries: Regis
     assert config.name == "12"
 
 
+def test_one_text_is_one_override(registries: Registries) -> None:
+    assert load({"genhub": 1}, set="seed=9", registries=registries).config.seed == 9
+
+
 def test_the_file_is_left_as_it_is(write: Write, registries: Registries) -> None:
     loaded = load(write(TEXT), set=["seed=4"], registries=registries)
     assert loaded.text == TEXT

@@ -267,10 +267,13 @@ def test_where_nothing_can_be_called_the_modules_declare_their_sites():
 
     assert facts.probed_by == "declaration"
     assert "not in the table of example calls" in facts.note
-    assert [(s.path, s.kind, s.index, s.tokens) for s in facts.sites] == [
-        ("unet.attn1", "self", -1, None),
-        ("unet.attn2", "cross", -1, None),
+    assert [(s.path, s.kind, s.stage, s.index, s.tokens) for s in facts.sites] == [
+        ("unet.attn1", "self", "blocks", -1, None),
+        ("unet.attn2", "cross", "blocks", -1, None),
     ]
+    assert [(s.heads, s.head_dim, s.channels, s.axis) for s in facts.sites] == [
+        (2, 4, 8, "spatial")
+    ] * 2
     with pytest.raises(LookupError, match="component 'unet'"):
         facts.example_call("unet")
 
