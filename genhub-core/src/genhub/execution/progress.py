@@ -100,7 +100,8 @@ class _Lines:
     def move(self, step: Step) -> None:
         tenth = step.done * 10 // step.total if step.total else 0
         if tenth > self._tenth:
-            sys.stderr.write(f"{tenth * 10:3d} %  step {step.done} of {step.total}\n")
+            what = "" if step.variant == "main" else f"{step.variant}, "
+            sys.stderr.write(f"{tenth * 10:3d} %  {what}step {step.done} of {step.total}\n")
             sys.stderr.flush()
         self._tenth = tenth
 

@@ -65,7 +65,8 @@ class Evaluator:
         if kept is None:
             return
         config = self._run.config.search.strategy
-        self._run.progress(len(self._book), max(len(self._book), getattr(config, "trials", 0)))
+        done = len(self._book)
+        self._run.progress(done, max(done, getattr(config, "trials", 0)), "trials")
         self._failures = self._failures + 1 if kept.state == "failed" else 0
         if kept.state == "failed":
             log.warning("trial %d failed: %s", kept.index, kept.error)
