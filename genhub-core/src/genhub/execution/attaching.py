@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from genhub.comm import SoloComm
 from genhub.config import Loaded
 from genhub.execution.load import LoadedModel
 from genhub.execution.models import facts_at
 from genhub.execution.requests import samples_of
-from genhub.plan import install, make_plan
+from genhub.plan import Part, Plan, install, make_plan
+from genhub.plan.parts import calling
 from genhub.registry import Registries
 
 __all__ = ["install_plan", "parallel_json", "plan_for", "writes"]
@@ -44,7 +45,9 @@ def writes(installed: Any, comm: Any) -> bool:
     return comm.rank in installed.output_ranks[: None if own_loop else 1]
 
 
-def parallel_json(plan: Any, config: Any) -> dict[str, Any]:
-    """Give what the manifest says of a parallel plan; `bytes` are those for all samples."""
-    sent = plan.bytes(config.sampling.steps, len(samples_of(config)))
-    return {"timeline": plan.timeline(), "bytes": sent, "speedup": plan.speedup()}
+def parallel_json(plan: Plan, config: Any) -> dict[str, Any]:
+    """Give what the manifest says of a plan for several ranks; `bytes` are for all samples."""
+    scheduler, made = cast(Part, plan.scheduler), cast(Any, plan.parallel)
+    with calling(scheduler, "plan"):
+        sent = made.bytes(config.sampling.steps, len(samples_of(config)))
+        return {"timeline": made.timeline(), "bytes": sent, "speedup": made.speedup()}

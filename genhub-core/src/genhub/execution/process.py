@@ -147,7 +147,7 @@ class ProcessRun:
             stack.callback(self._leave)
             about: dict[str, Any] = {"sites": [asdict(site) for site in attached.plan.facts.sites]}
             if attached.plan.parallel is not None and "parallel" not in self.manifest:
-                about["parallel"] = parallel_json(attached.plan.parallel, loaded.config)
+                about["parallel"] = parallel_json(attached.plan, loaded.config)
             self.note(**about)
             yield attached
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from contextvars import copy_context
@@ -88,8 +89,9 @@ def _together(
     for thread in others:
         thread.start()
     carry(0)
+    enough = time.monotonic() + target.loaded.config.launch.timeout
     for thread in others:
-        thread.join(target.loaded.config.launch.timeout)  # a lost one may never come back
+        thread.join(max(0.0, enough - time.monotonic()))  # a lost one may never come back
     causes = [end for end in ends if not isinstance(end[1], PeerLost)]
     rank, error = next(iter(causes or ends), (0, None))
     return None if error is None else of_rank(rank, error)
