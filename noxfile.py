@@ -113,7 +113,8 @@ def combined(session: nox.Session) -> None:
     tests = _tests_elsewhere(session, ".")
     for name in ("docs", "benchmarks/results"):
         shutil.copytree(ROOT / name, tests.parent / name, dirs_exist_ok=True)
-    shutil.copy(ROOT / "mkdocs.yml", tests.parent)
+    for name in ("mkdocs.yml", "README.md"):
+        shutil.copy(ROOT / name, tests.parent)
     session.chdir(tests)
     environment = {"GENHUB_WHEELS": str(DIST), "GENHUB_BASE": str(_base(session))}
     _pytest(session, python, "--ignore", "gpu", *session.posargs, env=environment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -20,19 +21,22 @@ __all__ = ["TorchComm"]
 
 _Op = tuple[Any, int, Tensor]  # isend or irecv, peer, tensor
 _MOMENT = 1e-3  # seconds; the backend takes a timeout of zero for no timeout
+_FIRST_LOST = "first lost"  # a key of the store
 _NOTES = 2**31 - 1  # their tag; no operation has it
 
 
 class TorchComm(Ranks):
     """This process among those of the initialised default group: gloo on CPU, nccl on CUDA.
 
-    `timeout` seconds bound every wait. Handshakes use gloo in both cases. nccl keeps no tags: two
+    `timeout` seconds bound every wait. In `store`, which all ranks share, the first to lose a peer
+    writes down whom: others may see only that one leave, and name the right rank all the same.
+    Handshakes use gloo in both cases. nccl keeps no tags: two
     ranks must start their exchanges with one another in the same order, else `wait` raises
     ValueError. A wait on CUDA ends when the peer has sent too and orders the current stream after
     the data; it does not wait for the device.
     """
 
-    def __init__(self, device: Any = "cpu", timeout: float = 120.0) -> None:
+    def __init__(self, device: Any = "cpu", timeout: float = 120.0, store: Any = None) -> None:
         if not dist.is_initialized():
             raise GenHubError(
                 "GH607",
@@ -40,6 +44,7 @@ class TorchComm(Ranks):
                 hint="start the ranks by `genhub run`, or call init_process_group first",
             )
         super().__init__(dist.get_rank(), range(dist.get_world_size()), device, timeout)
+        self._store = store
         self._take(dist.group.WORLD)
 
     @property
@@ -64,11 +69,15 @@ class TorchComm(Ranks):
             return SoloComm(self.device, number=members[0], sent=self.sent)
         line = object.__new__(type(self))
         Ranks.__init__(line, ranks.index(self.rank), members, self.device, self.timeout, self.sent)
+        line._store = self._store
         try:
             line._take(dist.new_group(members, use_local_synchronization=True))
         except RuntimeError as error:  # it does not say whom it could not reach
-            others = ", ".join(str(rank) for rank in members if rank != self.ranks[self.rank])
-            said = f"while '{axis}' was split off, a rank was lost; it talks with {others}"
+            others = [rank for rank in members if rank != self.ranks[self.rank]]
+            if len(others) == 1:
+                raise PeerLost(others[0], f"split: '{axis}' could not be connected") from error
+            listed = ", ".join(map(str, others))
+            said = f"while '{axis}' was split off, a rank was lost; it talks with {listed}"
             raise GenHubError("GH607", said) from error
         return line
 
@@ -142,4 +151,8 @@ class TorchComm(Ranks):
     def _lost(self, peer: int, where: str, error: RuntimeError) -> PeerLost:
         late = "timed out" in str(error).lower()
         why = f"no answer within {self.timeout:g} s" if late else "its connection broke"
-        return PeerLost(self.ranks[peer], f"{where}: {why}")
+        rank = self.ranks[peer]
+        if self._store is not None:
+            with suppress(RuntimeError):  # the store went with the rank that kept it
+                rank = int(self._store.compare_set(_FIRST_LOST, "", str(rank)))
+        return PeerLost(rank, f"{where}: {why}")

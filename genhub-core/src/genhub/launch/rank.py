@@ -94,14 +94,15 @@ def _run(order: Order, place: Place, folder: Path | None, store: Any, blame: Bla
 def _connect(target: Target, place: Place, store: Any, device: Any) -> TorchComm:
     """Join the group of all ranks; raises GH609 where they are not of one config and version."""
     timeout = target.loaded.config.launch.timeout
+    own = dist.PrefixStore("genhub", store)
     dist.init_process_group(
         "gloo" if device.type == "cpu" else "nccl",
-        store=dist.PrefixStore("genhub", store),
+        store=own,
         rank=place.rank,
         world_size=place.world,
         timeout=timedelta(seconds=timeout),
     )
-    comm = TorchComm(device, timeout)
+    comm = TorchComm(device, timeout, own)
     config = sha256(to_yaml(target.loaded.config).encode()).hexdigest()
     used = {driver.entry.dist for driver in target.loaded.drivers}
     comm.same(config=config, **_versions({"genhub-core", *LIBRARIES, *used}))

@@ -101,7 +101,7 @@ def _run_rank(
     met.set(f"ready {rank}", "")  # nobody leaves while others still connect
     met.wait([f"ready {peer}" for peer in range(world)])
     try:
-        result = function(TorchComm("cpu", timeout), *args)
+        result = function(TorchComm("cpu", timeout, met), *args)
     except BaseException as error:
         result = error
     connection.send_bytes(pickle.dumps(result))  # tensors by value: this process ends
