@@ -28,12 +28,12 @@ _NOTES = 2**31 - 1  # their tag; no operation has it
 class TorchComm(Ranks):
     """This process among those of the initialised default group: gloo on CPU, nccl on CUDA.
 
-    `timeout` seconds bound every wait. In `store`, which all ranks share, the first to lose a peer
-    writes down whom: others may see only that one leave, and name the right rank all the same.
-    Handshakes use gloo in both cases. nccl keeps no tags: two
-    ranks must start their exchanges with one another in the same order, else `wait` raises
-    ValueError. A wait on CUDA ends when the peer has sent too and orders the current stream after
-    the data; it does not wait for the device.
+    `timeout` seconds bound every wait. In `store`, which all ranks share, the first whose
+    connection to a peer breaks writes down whose: others may see only that one leave, and name
+    the right rank all the same. Handshakes use gloo in both cases. nccl keeps no tags: two ranks
+    must start their exchanges with one another in the same order, else `wait` raises ValueError.
+    A wait on CUDA ends when the peer has sent too and orders the current stream after the data;
+    it does not wait for the device.
     """
 
     def __init__(self, device: Any = "cpu", timeout: float = 120.0, store: Any = None) -> None:
@@ -152,7 +152,7 @@ class TorchComm(Ranks):
         late = "timed out" in str(error).lower()
         why = f"no answer within {self.timeout:g} s" if late else "its connection broke"
         rank = self.ranks[peer]
-        if self._store is not None:
+        if self._store is not None and not late:
             with suppress(RuntimeError):  # the store went with the rank that kept it
                 rank = int(self._store.compare_set(_FIRST_LOST, "", str(rank)))
         return PeerLost(rank, f"{where}: {why}")
