@@ -25,7 +25,7 @@ from genhub.execution.result import RunResult, result_of
 from genhub.execution.target import RESOLVED, Target
 from genhub.launch.agent import ENDED
 from genhub.launch.blame import from_json
-from genhub.launch.worker import ERROR, ORDER
+from genhub.launch.worker import ERROR, KEPT, ORDER
 
 __all__ = ["cause", "launch"]
 
@@ -48,7 +48,8 @@ def launch(order: Order, target: Target, world: int) -> RunResult:
         if status != 0:
             error = cause(logs, status)
             ended = "interrupted" if error.code == "GH603" else "failed"
-            files.finish(ended, error=[problem.to_json() for problem in error.problems])
+            problems = [problem.to_json() for problem in error.problems]
+            files.finish(ended, error=problems, artifacts=_all_kept(files))
             raise error
         return result_of(files.path, files.manifest)
 
@@ -100,6 +101,15 @@ def _see_off(ours: socket.socket, agent: subprocess.Popen[bytes], world: int) ->
         ours.recv(1)
     agent.kill()
     agent.wait()
+
+
+def _all_kept(files: RunFolder) -> list[Any]:
+    """Give the manifest's artifacts, and those of other ranks that rank 0 did not hear of."""
+    listed = list(files.manifest.get("artifacts", []))
+    known = {entry["path"] for entry in listed}
+    for path in sorted((files.path / "logs").glob(f"rank*/{KEPT}")):
+        listed += [entry for entry in json.loads(path.read_text()) if entry["path"] not in known]
+    return listed
 
 
 def _tidy(logs: Path) -> None:

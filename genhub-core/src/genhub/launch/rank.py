@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 from collections.abc import Iterable, Iterator
@@ -19,9 +20,10 @@ from torch.distributed.rendezvous import rendezvous
 from genhub.comm import TorchComm
 from genhub.config import redact, to_yaml
 from genhub.errors import GenHubError
+from genhub.execution.artifacts import artifact_json
 from genhub.execution.conduct import conclude, work
 from genhub.execution.faults import explain
-from genhub.execution.folder import RunFolder, read_manifest
+from genhub.execution.folder import RunFolder, read_manifest, replace_file
 from genhub.execution.load import choose_device
 from genhub.execution.log import keep_log
 from genhub.execution.machine import LIBRARIES
@@ -31,6 +33,7 @@ from genhub.execution.process import ProcessRun
 from genhub.execution.result import RunResult, result_of
 from genhub.execution.target import Target
 from genhub.launch.blame import Blame
+from genhub.launch.worker import KEPT
 from genhub.launch.world import Place, world_of
 
 __all__ = ["run_rank"]
@@ -71,11 +74,11 @@ def _run(order: Order, place: Place, folder: Path | None, store: Any, blame: Bla
     models = Models(order.registries, order.pipeline, place.local)
     under_way = ProcessRun(target.loaded, files, hooks, order.registries, models, comm)
     with keep_log(files.logs, under_way.problem, under_way.redact):
-        with _ended_by_sigterm() as ended:
+        with _ended_by_signal() as signals:
             error = work(under_way, files, target)
         with _undisturbed():
             if error is not None:
-                if ended:
+                if signals[:1] == [signal.SIGTERM]:
                     error = GenHubError(
                         "GH607",
                         "the run was ended from outside: another rank is gone, or their launcher",
@@ -85,6 +88,9 @@ def _run(order: Order, place: Place, folder: Path | None, store: Any, blame: Bla
             if place.rank == 0:
                 error = conclude(under_way, files, error)
                 files.close()
+            elif error is not None:  # rank 0 may not have heard of the last ones
+                kept = [artifact_json(artifact) for artifact in under_way.summary.artifacts]
+                replace_file(files.logs / KEPT, json.dumps(kept).encode())
     if error is not None:
         raise error
     dist.destroy_process_group()
@@ -132,20 +138,21 @@ def _versions(names: Iterable[str]) -> dict[str, str]:
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[list[int]]:
-    """End the work at SIGTERM, which the launcher sends when another rank is gone.
+def _ended_by_signal() -> Iterator[list[int]]:
+    """End the work at Ctrl-C, and at SIGTERM, which the launcher sends when another rank is gone.
 
-    Rank 0 has the manifest and the report to finish. Gives a list that is filled then.
+    Rank 0 has the manifest and the report to finish, and what it saves meanwhile is not disturbed
+    by the signals that follow the first. Gives a list that is filled with them.
     """
-    ended: list[int] = []
+    signals: list[int] = []
 
     def end(number: int, frame: object) -> None:
-        ended.append(number)
-        if len(ended) == 1:
+        signals.append(number)
+        if len(signals) == 1:
             raise KeyboardInterrupt
 
-    with _handling(end, signal.SIGTERM):
-        yield ended
+    with _handling(end, signal.SIGTERM, signal.SIGINT):
+        yield signals
 
 
 @contextmanager

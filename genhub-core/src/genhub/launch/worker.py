@@ -16,10 +16,11 @@ from genhub.launch.blame import to_json
 from genhub.launch.world import place_here
 from genhub.registry import default
 
-__all__ = ["ERROR", "ORDER", "main"]
+__all__ = ["ERROR", "KEPT", "ORDER", "main"]
 
 ORDER = "order.json"  # in the folder of logs
 ERROR = "error.json"  # in that of a rank
+KEPT = "artifacts.json"  # there too: what it had saved when it ended early
 
 
 def main(folder: Path) -> int:
