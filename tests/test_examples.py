@@ -114,8 +114,8 @@ def test_guidance_on_two_ranks_makes_the_pictures_of_one(tmp_path: Path) -> None
         },
     )
     assert len(result.artifacts) == 4
-    # Sums of another order differ in the last digits, which rounding to 8 bits may show: one level in
-    # one value of a hundred is 68 dB.
+    # Sums of another order differ in the last digits, which rounding to 8 bits may show: one level
+    # in one value of a hundred is 68 dB.
     assert result.metrics["main"]["psnr"] > 68
 
 

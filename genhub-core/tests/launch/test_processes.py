@@ -68,9 +68,6 @@ def test_two_processes_make_what_one_makes(split: Ended) -> None:
     assert [Path(a["path"]).name for a in split.manifest["artifacts"]] == names
     # One level of 8 bits in one value of a hundred is 68 dB: what sums of another order may show.
     assert split.manifest["metrics"]["main"]["psnr"] > 68
-    assert pixels(split.folder / "artifacts/000000.png") == pixels(
-        split.folder / "artifacts/000000-baseline.png"
-    )
 
 
 def test_threads_make_the_same_bits(split: Ended, tmp_path: Path, registries: Any) -> None:
