@@ -1,0 +1,1 @@
+"""Asynchronous model parallelism for any diffusers denoiser (AsyncDiff, NeurIPS 2024)."""
