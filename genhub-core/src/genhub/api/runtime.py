@@ -50,6 +50,8 @@ class Clock(Protocol):
     t: Tensor
     branch: str | None  # guidance branch of the current denoiser call: cond, uncond, or None = both
     call: int  # n-th denoiser call of this step, from 0
+    evaluation: int  # calls of `scheduler.step` so far: a step of a second-order method has two
+    timesteps: Tensor | None  # 1-D, of all evaluations from the first on; None before the first
 
 
 @dataclass(frozen=True)

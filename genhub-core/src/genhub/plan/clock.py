@@ -41,14 +41,16 @@ class Clock:
     """What `genhub.api.Clock` promises.
 
     `step` counts finished denoising steps: the evaluations of a Heun step are calls 0 and 1 of one
-    step. `t` is the timestep as the denoiser receives it. Without a scheduler (a bare denoiser)
-    step stays 0 of 1 and `call` counts on.
+    step, and evaluations 2s and 2s + 1 of the generation. `t` is the timestep as the denoiser
+    receives it. Without a scheduler (a bare denoiser) step stays 0 of 1 and `call` counts on.
     """
 
     def __init__(self) -> None:
         self.step = 0
         self.steps = 1
         self.call = 0
+        self.evaluation = 0
+        self.timesteps: torch.Tensor | None = None
         self.branch: str | None = None
         self.t = torch.zeros(())
         self.listeners: list[StepListener] = []
@@ -137,7 +139,8 @@ class Ticker:
         if self._fresh:
             self._fresh = False
             self._since = time.perf_counter()
-            self._left = _evaluations(current, timestep)
+            self.clock.timesteps = _evaluations(current, timestep)
+            self._left = 1 if self.clock.timesteps is None else len(self.clock.timesteps)
             several = hasattr(current, "state_in_first_order")
             self.clock.steps = -(-self._left // current.order) if several else self._left
         clock = self.clock
@@ -157,6 +160,7 @@ class Ticker:
     def stepped(self, scheduler: Any, result: Any) -> None:
         """Note one call of `scheduler.step`; between two evaluations of a step nothing ends."""
         self._left -= 1
+        self.clock.evaluation += 1
         if self._left != 0 and not getattr(scheduler, "state_in_first_order", True):
             return  # another evaluation follows; the very last step has only one
         self._finished += 1
@@ -172,7 +176,8 @@ class Ticker:
     def _begin(self) -> None:
         self._fresh = True
         self._finished = self._calls = 0
-        self.clock.step = self.clock.call = 0
+        self.clock.step = self.clock.call = self.clock.evaluation = 0
+        self.clock.timesteps = None
 
     def _follow(self, scheduler: Any) -> None:
         if self._scheduler is not None:
@@ -295,14 +300,15 @@ def _release(scheduler: Any, ticker: Ticker) -> None:
     scheduler.__class__ = cls
 
 
-def _evaluations(scheduler: Any, timestep: Any) -> int:
-    """Count the timesteps that are really used: image-to-image starts in the middle."""
+def _evaluations(scheduler: Any, timestep: Any) -> torch.Tensor | None:
+    """Give the timesteps that are really used: image-to-image starts in the middle."""
     timesteps = getattr(scheduler, "timesteps", None)
     if timesteps is None:
-        return 1
+        return None
+    listed = torch.as_tensor(timesteps)
     begin = getattr(scheduler, "begin_index", None)
     if begin is None and timestep is not None:  # some schedulers are not told where they begin
         now = float(torch.as_tensor(timestep).reshape(-1)[0])
-        listed = torch.as_tensor(timesteps).tolist()
-        begin = listed.index(now) if now in listed else 0
-    return len(timesteps) - int(begin or 0)
+        values = listed.tolist()
+        begin = values.index(now) if now in values else 0
+    return listed[int(begin or 0) :]

@@ -1,0 +1,169 @@
+"""The plan of a run: every denoiser cut, and what follows for bytes, time and who has the output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from genhub.api import Facts, GenHubError
+from genhub_asyncdiff.cutting import Cutting
+from genhub_asyncdiff.schedule import Form
+from genhub_asyncdiff.timeline import timeline
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+    from genhub_asyncdiff.plugin import AsyncDiffConfig
+
+__all__ = ["AsyncPlan", "cut", "make_plan"]
+
+_STEPS = 50  # of the generation that `speedup` speaks of
+_BRANCHES = 2  # a denoiser is called for the prompt and for what shall not be there
+
+
+@dataclass(frozen=True)
+class AsyncPlan:
+    """Who computes what of each denoiser; equal on every rank.
+
+    Figures are of the first denoiser; where there are two (Wan 2.2), they take turns.
+    """
+
+    form: Form
+    cuttings: Mapping[str, Cutting]
+    guidance_split: bool
+    warmup_mode: str
+    itemsize: int  # bytes of a number on the way, where it is narrowed; else 0
+
+    @property
+    def first(self) -> Cutting:
+        """Give the denoiser that a generation begins with."""
+        return next(iter(self.cuttings.values()))
+
+    @property
+    def output_ranks(self) -> tuple[int, ...]:
+        """Give the ranks that have the generation's latents."""
+        exact = self.first.exact(self.form, len(self.cuttings) > 1)
+        if not self.guidance_split:
+            return exact
+        return tuple(half * self.form.world + device for half in (0, 1) for device in exact)
+
+    def timeline(self) -> str:
+        """Draw the first calls of every device."""
+        return timeline(self)
+
+    def per_round(self, samples: int = 1) -> int:
+        """Give the bytes that the cut of one round takes, for one branch of guidance."""
+        messages = self.first.messages(self.form)
+        sizes = self.first.sizes
+        return samples * sum(
+            sizes[key][0] * (min(self.itemsize, sizes[key][1]) if self.itemsize else sizes[key][1])
+            for message in messages
+            for key in message.keys
+        )
+
+    def bytes(self, steps: int = 1, samples: int = 1) -> int:
+        """Give the bytes that all ranks send in a generation of so many denoiser calls.
+
+        Counted are both branches of guidance. Full calls send nothing where every rank computes
+        them (warmup_mode replicate), and the last round has nobody to publish for.
+        """
+        first, form = self.first, self.form
+        calls = [call for call in form.calls(steps)]
+        rounds = [call for call in calls if call.phase == "parallel"]
+        read = sum(call.index + form.stride < steps for call in rounds)
+        exact = first.exact(form, len(self.cuttings) > 1)
+        predictions = sum(
+            sum(dst != src for dst in exact) for call in rounds
+            for src in form.suppliers(call.covers)
+        )  # fmt: skip
+        strays = form.world - len(exact)
+        refreshed = [c for c in calls if c.phase == "sync" and c.index >= form.warmup]
+        eps = first.output[0] * first.output[1]
+        total = _BRANCHES * (
+            read * self.per_round() + (predictions + strays * len(refreshed)) * eps
+        )
+        if self.guidance_split:  # every rank swaps its half of every prediction
+            total += 2 * form.world * steps * eps
+        return samples * total
+
+    def speedup(self) -> float:
+        """Give the bound T / (W w + R max f) for T = 50 calls, transfers not counted.
+
+        f are the components' shares of the denoiser's cost and w is what a full call takes,
+        relative to one on one device.
+        """
+        form = self.form
+        rounds = sum(call.phase == "parallel" for call in form.calls(_STEPS))
+        full = sum(call.phase == "sync" for call in form.calls(_STEPS))
+        time = full * self.warmup_cost() + rounds * max(self.first.shares)
+        return (2 if self.guidance_split else 1) * _STEPS / time
+
+    def warmup_cost(self) -> float:
+        """Give what a full call takes on all devices together, relative to one device alone."""
+        n = self.form.components
+        if self.warmup_mode == "cfg":
+            return 0.5
+        return (n + 1) / (2 * n) if self.warmup_mode == "pipeline" else 1.0
+
+
+def make_plan(
+    config: AsyncDiffConfig, facts: Facts, denoisers: Mapping[str, Module], *, guidance_split: bool
+) -> AsyncPlan:
+    """Cut every denoiser of a pipeline as the config says.
+
+    Raises GH408 where guidance is to be split and the model has none of its own, GH407 where a
+    denoiser cannot be traced.
+    """
+    from genhub_asyncdiff.wires import WIRE_TYPES
+
+    if guidance_split:
+        for name, denoiser in denoisers.items():
+            _check_guidance(name, denoiser)
+    cuttings = {name: cut(config, facts, name, module) for name, module in denoisers.items()}
+    narrow = WIRE_TYPES.get(config.comm_dtype)
+    itemsize = 0 if narrow is None else narrow.itemsize
+    return AsyncPlan(config.form, cuttings, guidance_split, config.warmup_mode, itemsize)
+
+
+def cut(
+    config: AsyncDiffConfig, facts: Facts, name: str, denoiser: Module, costs: Any = None
+) -> Cutting:
+    """Cut one denoiser; `costs` are measured times per unit, in place of multiply-adds."""
+    from genhub_asyncdiff.graph import meta_twin, trace
+    from genhub_asyncdiff.published import published_split
+    from genhub_asyncdiff.split import auto_split, given_split, owners, shares
+    from genhub_asyncdiff.units import collapse, find_units
+
+    try:
+        args, kwargs = facts.example_call(name)
+    except LookupError as error:
+        raise GenHubError(
+            "GH407",
+            f"{name} cannot be cut: nothing is known of how {type(denoiser).__name__} is called",
+            hint="attach to a pipeline that runs, so that one step of it can be watched",
+        ) from error
+    twin = meta_twin(denoiser)
+    graph = trace(twin, args, kwargs, find_units(twin))
+    if isinstance(config.split, list):
+        split = given_split(graph, config.split)
+    elif config.split == "published":
+        split = published_split(denoiser, graph, config.components)
+    else:
+        wrap = None if config.wrap == "auto" else config.wrap
+        split = auto_split(graph, config.components, wrap=wrap, costs=costs)
+    owner = dict(zip((u.path for u in graph.units), owners(graph, split), strict=True))
+    parts = collapse(twin, owner)
+    return Cutting.of(
+        trace(twin, args, kwargs, list(parts)), split, parts, shares(graph, split, costs)
+    )
+
+
+def _check_guidance(name: str, denoiser: Any) -> None:
+    if getattr(denoiser, "config", {}).get("time_cond_proj_dim") is not None:
+        raise GenHubError(
+            "GH408",
+            f"guidance cannot be split: it is built into {name}, which computes one branch",
+            hint="set cfg_parallel: false and half the ranks",
+        )
