@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from hashlib import sha256
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from genhub.api import Facts, GenHubError
@@ -130,12 +131,10 @@ def make_plan(
 def cut(
     config: AsyncDiffConfig, facts: Facts, name: str, denoiser: Module, costs: Any = None
 ) -> Cutting:
-    """Cut one denoiser; `costs` are measured times per unit, in place of multiply-adds."""
-    from genhub_asyncdiff.graph import meta_twin, trace
-    from genhub_asyncdiff.published import published_split
-    from genhub_asyncdiff.split import auto_split, given_split, owners, shares
-    from genhub_asyncdiff.units import collapse, find_units
+    """Cut one denoiser; `costs` are measured times per unit, in place of multiply-adds.
 
+    What was cut lately is remembered: variants of a run, and ranks that are threads, plan at once.
+    """
     try:
         args, kwargs = facts.example_call(name)
     except LookupError as error:
@@ -144,6 +143,29 @@ def cut(
             f"{name} cannot be cut: nothing is known of how {type(denoiser).__name__} is called",
             hint="attach to a pipeline that runs, so that one step of it can be watched",
         ) from error
+    asked = (config.components, config.split, config.wrap, costs)
+    key = _digest(repr(asked), _architecture(denoiser), _shapes((args, kwargs)))
+    with _PLANNING:
+        if key not in _CUT:
+            while len(_CUT) >= _REMEMBERED:
+                _CUT.pop(next(iter(_CUT)))
+            _CUT[key] = _cut(config, denoiser, args, kwargs, costs)
+        return _CUT[key]
+
+
+_CUT: dict[str, Cutting] = {}
+_REMEMBERED = 16
+_PLANNING = Lock()
+
+
+def _cut(
+    config: AsyncDiffConfig, denoiser: Module, args: Any, kwargs: Any, costs: Any
+) -> Cutting:
+    from genhub_asyncdiff.graph import meta_twin, trace
+    from genhub_asyncdiff.published import published_split
+    from genhub_asyncdiff.split import auto_split, given_split, owners, shares
+    from genhub_asyncdiff.units import collapse, find_units
+
     twin = meta_twin(denoiser)
     graph = trace(twin, args, kwargs, find_units(twin))
     if isinstance(config.split, list):
@@ -158,6 +180,25 @@ def cut(
     return Cutting.of(
         trace(twin, args, kwargs, list(parts)), split, parts, shares(graph, split, costs)
     )
+
+
+def _architecture(denoiser: Module) -> str:
+    """Describe what a trace depends on: modules, their kinds, and the shapes of their weights."""
+    modules = "".join(f"{path}:{type(m).__name__};" for path, m in denoiser.named_modules())
+    weights = "".join(f"{tuple(p.shape)}{p.dtype};" for p in denoiser.parameters())
+    return f"{modules}{weights}{getattr(denoiser, 'config', '')}"
+
+
+def _shapes(call: Any) -> str:
+    from torch.utils._pytree import tree_flatten
+
+    leaves, spec = tree_flatten(call)
+    shown = [(tuple(x.shape), x.dtype) if hasattr(x, "shape") else x for x in leaves]
+    return f"{spec}{shown}"
+
+
+def _digest(*texts: str) -> str:
+    return sha256("\n".join(texts).encode()).hexdigest()
 
 
 def _check_guidance(name: str, denoiser: Any) -> None:

@@ -215,16 +215,15 @@ class Wires:
         self._begin(self._ops)
         self._inbox = inbox
         if self._overlap:
-            self._post(self._first_send(0))
+            self._post(self._ready())
 
     def put(self, key: Key, x: Tensor) -> None:
         """Publish a tensor of the round; a message that is full leaves at once."""
         for op in self._sends.get(key, ()):
             op.buffer.pack(key, x)
             op.missing.discard(key)
-            if not op.missing and self._overlap:
-                self._post(self._ops.index(op) + 1)
-                self._post(self._first_send(self._at))
+        if self._overlap:
+            self._post(self._ready())
 
     def require(self, key: Key) -> None:
         """Post what is received up to a tensor that is read in the round under way."""
@@ -267,9 +266,10 @@ class Wires:
             op.buffer.free()
             op.missing = set(op.message.keys)
 
-    def _first_send(self, start: int) -> int:
-        ops = self._ops[start:]
-        return start + next((i for i, op in enumerate(ops) if op.sends), len(ops))
+    def _ready(self) -> int:
+        """Give the end of what may be posted: the first message that is still to be filled."""
+        ops = self._ops[self._at :]
+        return self._at + next((i for i, op in enumerate(ops) if op.sends and op.missing), len(ops))
 
     def _post(self, end: int) -> None:
         """Start, in order, all operations before `end` that have not been started."""
