@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from itertools import accumulate
+from math import inf
 from typing import Literal
 
 from genhub.api import GenHubError
-from genhub_asyncdiff.graph import Graph
+from genhub_asyncdiff.graph import Graph, Leaf
 
 __all__ = ["Split", "auto_split", "given_split", "owners", "shares"]
+
+Kind = Literal["auto", "published", "given"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,7 @@ class Split:
 
     components: tuple[tuple[str, ...], ...]
     wrap: bool
-    kind: Literal["auto", "published", "given"]
+    kind: Kind
 
 
 def owners(graph: Graph, split: Split) -> list[int]:
@@ -38,30 +45,175 @@ def shares(graph: Graph, split: Split, costs: Sequence[float] | None = None) -> 
     )
 
 
-def given_split(graph: Graph, lists: Sequence[Sequence[str]]) -> Split:
-    """Take a split from lists of module names; a container stands for the units inside it."""
+def given_split(graph: Graph, lists: Sequence[Sequence[str]], kind: Kind = "given") -> Split:
+    """Take a split from lists of module names; a container stands for the units inside it.
+
+    Raises GenHubError (GH407) for names that are no module or lie in each other, for units that
+    are in no list or in two, and for a last list without the unit that gives the output.
+    """
     order = [unit.path for unit in graph.units]
-    components = []
-    for names in lists:
-        inside = [
-            path for path in order
-            if any(path == name or path.startswith(f"{name}.") for name in names)
-        ]  # fmt: skip
-        components.append(tuple(inside))
-    if sorted(path for paths in components for path in paths) != sorted(order):
-        raise GenHubError("GH407", "split does not cover every unit once", hint="name each once")
-    wrap = components[-1][0] == order[0] and len(components) > 1
-    return Split(tuple(components), wrap, "given")
+    taken: dict[str, tuple[int, str]] = {}
+    for component, names in enumerate(lists):
+        for name in names:
+            inside = [path for path in order if path == name or path.startswith(f"{name}.")]
+            if not inside:
+                raise _wrong(_unknown(name, order))
+            for path in inside:
+                if path in taken:
+                    other, said = taken[path]
+                    raise _wrong(
+                        f"'{path}' is in list {other} as '{said}' and in list {component} as "
+                        f"'{name}'"
+                    )
+                taken[path] = component, name
+    left = [path for path in order if path not in taken]
+    if left:
+        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+        raise _wrong(f"no list has {', '.join(left[:3])}{more}")
+    tail = len(lists) - 1
+    last = next(path for path in reversed(order) if _is_output(graph, path))
+    if taken[last][0] != tail:
+        raise _wrong(f"'{last}' gives the output and is in list {taken[last][0]}, not in the last")
+    components = tuple(
+        tuple(path for path in order if taken[path][0] == component) for component in range(tail + 1)
+    )
+    if not all(components):
+        raise _wrong(f"list {components.index(())} is empty")
+    return Split(components, tail > 0 and taken[order[0]][0] == tail, kind)
 
 
 def auto_split(
-    graph: Graph, n: int, *, wrap: bool | None = None, costs: Sequence[float] | None = None,
+    graph: Graph,
+    n: int,
+    *,
+    wrap: bool | None = None,
+    costs: Sequence[float] | None = None,
     slack: float = 0.01,
-) -> Split:  # fmt: skip
-    """Cut contiguous runs of about equal cost."""
-    cost = [float(unit.flops) for unit in graph.units] if costs is None else list(costs)
-    total, at, runs = sum(cost), 0.0, [[] for _ in range(n)]
-    for unit, c in zip(graph.units, cost, strict=True):
-        runs[min(n - 1, int(n * at / total))].append(unit.path)
-        at += c
-    return Split(tuple(map(tuple, runs)), False, "auto")
+) -> Split:
+    """Cut a denoiser into n components of about equal cost.
+
+    Components are contiguous in order of execution; with `wrap` the last one owns the first units,
+    too, so that skip connections of high resolution stay where they are (None: whichever is
+    better). Found is the least cost of the dearest component and, among all cuts that exceed it by
+    `slack` at most, the one that the fewest bytes pass. `costs` per unit stand in for multiply-adds.
+
+    Raises GenHubError (GH407) where there are fewer units than components.
+    """
+    cost = [float(unit.flops) for unit in graph.units] if costs is None else [*map(float, costs)]
+    if n > len(cost) - bool(wrap):
+        raise _wrong(f"{n} components cannot be made of {len(cost)} units")
+    chain = _Chain(graph, cost)
+    heads = [0] if n == 1 or wrap is False else range(int(wrap is True), len(cost) - n + 1)
+    dearest = {head: chain.least(n, head) for head in heads}
+    limit = min(dearest.values()) * (1 + slack) + 1e-9 * chain.total
+    cuts = (chain.lightest(n, head, limit) for head in heads if dearest[head] <= limit)
+    _, head, bounds = min(cut for cut in cuts if cut is not None)
+    order = [unit.path for unit in graph.units]
+    runs = [order[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    runs[-1] = order[:head] + runs[-1]
+    return Split(tuple(tuple(run) for run in runs), head > 0, "auto")
+
+
+class _Chain:
+    """Units in a row: what runs of them cost, and how many bytes they read from elsewhere.
+
+    Bytes add up per reading component, so they can be summed along a row of cuts. With a head, the
+    last component owns the units before it, too.
+    """
+
+    def __init__(self, graph: Graph, cost: Sequence[float]) -> None:
+        self.sums = [0.0, *accumulate(cost)]
+        self.total = self.sums[-1]
+        self.count = len(cost)
+        self._reads = [{leaf: _bytes(graph, leaf) for leaf in u.reads} for u in graph.units]
+        self._reads[-1] |= {leaf: _bytes(graph, leaf) for leaf in graph.output}
+
+    def cost(self, start: int, end: int) -> float:
+        """Give the cost of units [start, end)."""
+        return self.sums[end] - self.sums[start]
+
+    def least(self, n: int, head: int) -> float:
+        """Give the least possible cost of the dearest component."""
+        ends = range(head, self.count)
+        costs = {self.cost(0, head) + self.cost(b, self.count) for b in ends} if n > 1 else set()
+        costs |= {self.cost(a, b) for a in ends for b in range(a + 1, self.count + 1)}
+        limits = sorted(cost for cost in costs if cost >= self.total / n * (1 - 1e-12))
+        at = bisect_left(limits, True, key=lambda limit: self._fits(n, head, limit))
+        return limits[at] if at < len(limits) else inf
+
+    def _fits(self, n: int, head: int, limit: float) -> bool:
+        """Say whether n runs, none of them empty, stay within a limit."""
+        own, start = self.cost(0, head), self.count - 1
+        while start > head + n - 1 and own + self.cost(start - 1, self.count) <= limit:
+            start -= 1
+        if own + self.cost(start, self.count) > limit:
+            return False
+        at = head
+        for component in range(n - 1):
+            after, most = at, start - (n - 2 - component)
+            while after < most and self.cost(at, after + 1) <= limit:
+                after += 1
+            if after == at:
+                return False
+            at = after
+        return at == start
+
+    def lightest(
+        self, n: int, head: int, limit: float
+    ) -> tuple[tuple[int, float], int, tuple[int, ...]] | None:
+        """Give ((bytes, dearest), head, bounds) of the cut within a limit that fewest bytes pass."""
+        best: dict[int, tuple[tuple[int, float], tuple[int, ...]]] = {head: ((0, 0.0), (head,))}
+        for left in reversed(range(n)):  # components still to come after this one
+            found: dict[int, tuple[tuple[int, float], tuple[int, ...]]] = {}
+            for start, ((sent, dearest), bounds) in best.items():
+                own = 0 if left else head
+                ends = range(start + 1, self.count - left + 1) if left else (self.count,)
+                for end in ends:
+                    cost = self.cost(0, own) + self.cost(start, end)
+                    rest = self.cost(end, self.count) + self.cost(0, head - own)
+                    if cost > limit:
+                        break
+                    if rest > left * limit:
+                        continue
+                    score = sent + self._read(start, end, own), max(dearest, cost)
+                    if end not in found or score < found[end][0]:
+                        found[end] = score, (*bounds, end)
+            best = found
+        made = best.get(self.count)
+        return None if made is None else (made[0], head, made[1])
+
+    @cache  # noqa: B019  (the object lives as long as one search)
+    def _read(self, start: int, end: int, head: int) -> int:
+        """Count the bytes that units [0, head) and [start, end) together read of others."""
+        own = (*range(head), *range(start, end))
+        inside = set(own)
+        found = {
+            leaf: size for i in own for leaf, size in self._reads[i].items()
+            if leaf.unit not in inside
+        }  # fmt: skip
+        return sum(found.values())
+
+
+def _bytes(graph: Graph, leaf: Leaf) -> int:
+    unit = graph.units[leaf.unit]
+    return unit.sizes[leaf.index] * unit.itemsizes[leaf.index]
+
+
+def _is_output(graph: Graph, path: str) -> bool:
+    return any(graph.units[leaf.unit].path == path for leaf in graph.output)
+
+
+def _unknown(name: str, order: Sequence[str]) -> str:
+    known = {".".join(path.split(".")[:i]) for path in order for i in range(1, 9)}
+    near = get_close_matches(name, known, n=1)
+    meant = f"; did you mean '{near[0]}'" if near else ""
+    return f"there is no module '{name}' that is cut{meant}"
+
+
+def _wrong(why: str) -> GenHubError:
+    return GenHubError(
+        "GH407",
+        f"the denoiser cannot be split so: {why}",
+        hint="every module that computes belongs to exactly one component, and what gives the "
+        "output to the last; split: auto finds such lists",
+    )
