@@ -154,7 +154,7 @@ def cut(
 
 
 _CUT: dict[str, Cutting] = {}
-_REMEMBERED = 16
+_REMEMBERED = 64
 _PLANNING = Lock()
 
 
