@@ -177,9 +177,8 @@ def _cut(
         split = auto_split(graph, config.components, wrap=wrap, costs=costs)
     owner = dict(zip((u.path for u in graph.units), owners(graph, split), strict=True))
     parts = collapse(twin, owner)
-    return Cutting.of(
-        trace(twin, args, kwargs, list(parts)), split, parts, shares(graph, split, costs)
-    )
+    of_parts = trace(twin, args, kwargs, list(parts), count=False)
+    return Cutting.of(of_parts, split, parts, shares(graph, split, costs))
 
 
 def _architecture(denoiser: Module) -> str:
