@@ -157,7 +157,7 @@ def wan(**changes: Any) -> WanTransformer3DModel:
     """Make a video transformer: one attention to all cells of all frames, one to the text."""
     sizes = {"in_channels": 4, "out_channels": 4, "num_layers": 2, "num_attention_heads": 2}
     widths = {"attention_head_dim": 12, "text_dim": 12, "freq_dim": 8, "ffn_dim": 16}
-    return seeded(WanTransformer3DModel, **(sizes | widths | {"rope_max_seq_len": 32} | changes))
+    return seeded(WanTransformer3DModel, **(sizes | widths | {"rope_max_seq_len": 64} | changes))
 
 
 def qwenimage() -> QwenImageTransformer2DModel:

@@ -26,16 +26,8 @@ Settings = dict[str, Any]
 
 # Families unlike each other come first: pictures, video, a transformer, sound.
 _ORDER = (
-    "unet2d",
-    "motion",
-    "flux",
-    "audioldm2",
-    "unet3d",
-    "svd",
-    "sd3",
-    "audioldm",
-    "wan",
-    "qwenimage",
+    *("unet2d", "motion", "flux", "audioldm2", "unet3d", "svd", "sd3", "audioldm"),
+    *("wan", "qwenimage"),
 )
 
 
