@@ -10,6 +10,7 @@ import tiny
 import torch
 
 import genhub
+import genhub.testing
 from genhub.plan import facts_of
 
 
@@ -181,3 +182,27 @@ def test_every_cell_of_a_film_attends_to_every_other() -> None:
     first, second = facts.sites[:2]
     assert (first.kind, first.axis, first.tokens, first.grid) == ("self", "joint", 3 * 24, None)
     assert (second.kind, second.axis, second.context_tokens) == ("cross", "joint", 512)
+
+
+@pytest.mark.parametrize("family", ["wan", "qwenimage"])
+def test_a_tiny_pipeline_calls_once_per_branch_of_guidance(family: str) -> None:
+    pipeline = genhub.testing.tiny_pipeline(family)
+    branches: list[tuple[str, int]] = []
+
+    def note(__: Any, _: Any, kwargs: dict[str, Any]) -> None:
+        branches.append((entered[-1], len(kwargs["hidden_states"])))
+
+    entered: list[str] = []
+    plain = pipeline.denoiser.cache_context
+
+    def entering(name: str) -> Any:
+        entered.append(name)
+        return plain(name)
+
+    pipeline.denoiser.cache_context = entering
+    pipeline.denoiser.register_forward_pre_hook(note, with_kwargs=True)
+    both = pipeline((1, 2), 2, 3.0)
+    one = pipeline((2,), 2, 3.0)
+
+    assert branches == [("cond", 2), ("uncond", 2)] * 2 + [("cond", 1), ("uncond", 1)] * 2
+    torch.testing.assert_close(both[1:], one, rtol=1e-4, atol=1e-4)
