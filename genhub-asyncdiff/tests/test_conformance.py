@@ -6,4 +6,4 @@ from genhub.testing import ParallelSchedulerTests
 
 
 class TestAsyncDiff(ParallelSchedulerTests):
-    name = "asyncdiff"
+    plugin = "asyncdiff"
