@@ -16,6 +16,7 @@ from genhub_asyncdiff.engine import Engine, Options
 from genhub_asyncdiff.halved import HalvedEngine
 from genhub_asyncdiff.hooks import ControlHook, DenoiserHook, PartHook, hooked
 from genhub_asyncdiff.pipelined import PipelinedEngine
+from genhub_asyncdiff.plan import installed_plan
 from genhub_asyncdiff.ranks import RankEngine
 from genhub_asyncdiff.shards import sharded
 
@@ -53,6 +54,7 @@ def installed(config: AsyncDiffConfig, ctx: Context, plan: AsyncPlan) -> Iterato
         lines = ctx.comm.split(cfg=2, stage=plan.form.world)
         stage, cfg = lines["stage"], lines["cfg"]
     _shake_hands(ctx, ctx.comm)
+    plan = installed_plan(config, ctx, plan)
     engine = _ENGINES[config.warmup_mode](
         ctx, plan.form, plan.cuttings, options_of(config), stage
     )
