@@ -1,204 +1,201 @@
-"""Splits of the published experiments, by architecture and number of components."""
+"""The splits of the published experiments, found by architecture and never by a model's name.
+
+Letters stand for modules: IN conv_in, OUT conv_norm_out and conv_out, M mid_block, D and U the
+down and up blocks by number; inside a block r resnets, a attentions, us the upsampler and ds the
+downsampler. A bar parts the components.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from genhub.api import GenHubError
 from genhub_asyncdiff.graph import Graph
 from genhub_asyncdiff.split import Split, given_split
 
-__all__ = ["PUBLISHED", "Cuts", "Published", "published_split"]
+__all__ = ["PUBLISHED", "Published", "published_split"]
 
-
-@dataclass(frozen=True)
-class Cuts:
-    """Where components begin: the first module of each but the one that the input enters.
-
-    With `wrap` what lies ahead of the first of them belongs to the last component. Modules that
-    are `moved` belong to the component given, wherever they lie.
-    """
-
-    starts: tuple[str, ...]
-    wrap: bool = False
-    moved: Mapping[str, int] = field(default_factory=dict)
-
-    def split(self, graph: Graph) -> Split:
-        """Cut a denoiser that has modules of these names."""
-        order = [unit.path for unit in graph.units]
-        at = [
-            next(i for i, path in enumerate(order) if _within(path, start)) for start in self.starts
-        ]
-        lists: list[list[str]] = [[] for _ in range(len(at) + (not self.wrap))]
-        for i, path in enumerate(order):
-            component = sum(start <= i for start in at) - self.wrap  # -1 is the last one
-            moved = (to for module, to in self.moved.items() if _within(path, module))
-            lists[next(moved, component)].append(path)
-        return given_split(graph, lists, "published")
+_CROSS_THREE = ("CrossAttnDownBlock2D",) * 3
+_CHANNELS = (320, 640, 1280, 1280)
 
 
 @dataclass(frozen=True)
 class Published:
-    """An architecture, told by its class and by entries of its config, and its cuts by number.
-
-    Without cuts its blocks, as many as the config's `num_layers`, are cut into equal runs.
-    """
+    """A model of the experiments: how to recognise its architecture, and its splits by number."""
 
     name: str
     cls: str
     config: Mapping[str, Any]
-    cuts: Mapping[int, Cuts] = field(default_factory=dict)
+    splits: Mapping[int, str]
 
-    def describes(self, denoiser: Any) -> bool:
-        """Tell whether a denoiser has this architecture, whoever trained it."""
-        return type(denoiser).__name__ == self.cls and all(
-            _plain(denoiser.config.get(key)) == value for key, value in self.config.items()
+    def matches(self, denoiser: Any) -> bool:
+        """Say whether a denoiser has this architecture."""
+        names = {cls.__name__ for cls in type(denoiser).__mro__}
+        config = dict(denoiser.config)
+        return self.cls in names and all(
+            _plain(config.get(key)) == _plain(value) for key, value in self.config.items()
         )
 
-    def all_cuts(self, denoiser: Any) -> Mapping[int, Cuts]:
-        """Give the cuts of a denoiser of this architecture."""
-        if self.cuts:
-            return self.cuts
-        blocks = int(denoiser.config["num_layers"])
-        return {
-            n: Cuts(tuple(f"transformer_blocks.{i * blocks // n}" for i in range(1, n)))
-            for n in range(2, blocks + 1)
-        }
-
-
-def published_split(denoiser: Any, graph: Graph, n: int) -> Split:
-    """Give the split into `n` components that was published for a denoiser's architecture.
-
-    Source: AsyncDiff (NeurIPS 2024). The x4 upscaler's split into 2 had `up_blocks.0.upsamplers.0`
-    where `up_blocks.1.upsamplers.0` must be meant; here it has the latter.
-
-    Raises GenHubError (GH407) where none was published.
-    """
-    known = next((one for one in PUBLISHED if one.describes(denoiser)), None)
-    if known is None:
-        raise GenHubError(
-            "GH407",
-            f"no split was published for {_seen(denoiser)}; there are those of "
-            f"{', '.join(one.name for one in PUBLISHED)}",
-            hint="use split: auto",
-        )
-    cuts = known.all_cuts(denoiser)
-    if n not in cuts:
-        raise GenHubError(
-            "GH407",
-            f"the published splits of {known.name} have {min(cuts)} to {max(cuts)} components, "
-            f"not {n}",
-            hint="use split: auto, or another number of components",
-        )
-    return cuts[n].split(graph)
-
-
-def _within(path: str, module: str) -> bool:
-    return path == module or path.startswith(f"{module}.")
-
-
-def _plain(value: Any) -> Any:
-    return [_plain(inner) for inner in value] if isinstance(value, tuple | list) else value
-
-
-_TELLING = ("block_out_channels", "down_block_types", "layers_per_block", "cross_attention_dim")
-
-
-def _seen(denoiser: Any) -> str:
-    told = [f"{key} {_plain(denoiser.config[key])}" for key in _TELLING if key in denoiser.config]
-    return " with ".join([type(denoiser).__name__, *([", ".join(told)] if told else [])])
-
-
-_UNET = "UNet2DConditionModel"
-_FOUR_LEVELS = {
-    "down_block_types": [*["CrossAttnDownBlock2D"] * 3, "DownBlock2D"],
-    "up_block_types": ["UpBlock2D", *["CrossAttnUpBlock2D"] * 3],
-    "block_out_channels": [320, 640, 1280, 1280],
-    "layers_per_block": 2,
-    "transformer_layers_per_block": 1,
-}
 
 PUBLISHED = (
     Published(
-        "Stable Diffusion 1",
-        _UNET,
-        _FOUR_LEVELS | {"cross_attention_dim": 768},
+        "Stable Diffusion 1.5",
+        "UNet2DConditionModel",
         {
-            2: Cuts(("up_blocks.1.attentions.1",)),
-            3: Cuts(("mid_block", "up_blocks.2.attentions.2")),
-            4: Cuts(("down_blocks.2", "up_blocks.1.attentions.1", "up_blocks.3")),
+            "block_out_channels": _CHANNELS,
+            "down_block_types": (*_CROSS_THREE, "DownBlock2D"),
+            "layers_per_block": 2,
+            "cross_attention_dim": 768,
+        },
+        {
+            2: "IN D0-3 M U0 U1.r0,a0,r1 | U1.a1,r2,a2,us U2 U3 OUT",
+            3: "IN D0-3 | M U0 U1 U2.r0,a0,r1,a1,r2 | U2.a2,us U3 OUT",
+            4: "IN D0 D1 | D2 D3 M U0 U1.r0,a0,r1 | U1.a1,r2,a2,us U2 | U3 OUT",
         },
     ),
     Published(
-        "Stable Diffusion 2",
-        _UNET,
-        _FOUR_LEVELS | {"cross_attention_dim": 1024},
+        "Stable Diffusion 2.1",
+        "UNet2DConditionModel",
         {
-            2: Cuts(("up_blocks.1.attentions.2",)),
-            3: Cuts(("mid_block", "up_blocks.3")),
-            4: Cuts(("down_blocks.2", "up_blocks.2", "up_blocks.3.attentions.0")),
+            "block_out_channels": _CHANNELS,
+            "down_block_types": (*_CROSS_THREE, "DownBlock2D"),
+            "layers_per_block": 2,
+            "cross_attention_dim": 1024,
+        },
+        {
+            2: "IN D0-3 M U0 U1.r0,a0,r1,a1,r2 | U1.a2,us U2 U3 OUT",
+            3: "IN D0-3 | M U0 U1 U2 | U3 OUT",
+            4: "IN D0 D1 | D2 D3 M U0 U1 | U2 U3.r0 | U3.a0,r1,a1,r2,a2 OUT",
         },
     ),
     Published(
         "Stable Diffusion XL",
-        _UNET,
+        "UNet2DConditionModel",
         {
-            "down_block_types": ["DownBlock2D", *["CrossAttnDownBlock2D"] * 2],
-            "up_block_types": [*["CrossAttnUpBlock2D"] * 2, "UpBlock2D"],
-            "block_out_channels": [320, 640, 1280],
+            "block_out_channels": (320, 640, 1280),
+            "down_block_types": ("DownBlock2D", *_CROSS_THREE[:2]),
             "layers_per_block": 2,
-            "transformer_layers_per_block": [1, 2, 10],
+            "transformer_layers_per_block": (1, 2, 10),
             "cross_attention_dim": 2048,
         },
         {
-            2: Cuts(("down_blocks.2", "up_blocks.0.resnets.2"), wrap=True),
-            3: Cuts(("down_blocks.2", "up_blocks.0.attentions.0", "up_blocks.1"), wrap=True),
-            4: Cuts(
-                (
-                    *("down_blocks.1.attentions.0", "mid_block"),
-                    *("up_blocks.0.resnets.1", "up_blocks.1"),
-                ),
-                wrap=True,
-            ),
+            2: "D2 M U0.r0,a0,r1,a1 | IN D0 D1 U0.r2,a2,us U1 U2 OUT",
+            3: "D2 M U0.r0 | U0.a0,r1,a1,r2,a2,us | IN D0 D1 U1 U2 OUT",
+            4: "D1.a0,r1,a1,ds D2 | M U0.r0,a0 | U0.r1,a1,r2,a2,us | IN D0 D1.r0 U1 U2 OUT",
         },
     ),
     Published(
         "Stable Video Diffusion",
         "UNetSpatioTemporalConditionModel",
-        {"block_out_channels": [320, 640, 1280, 1280], "layers_per_block": 2},
+        {"block_out_channels": _CHANNELS, "layers_per_block": 2, "cross_attention_dim": 1024},
         {
-            2: Cuts(("up_blocks.2",)),
-            3: Cuts(("down_blocks.3", "up_blocks.3")),
-            4: Cuts(("down_blocks.1.resnets.1", "up_blocks.2", "up_blocks.3.resnets.1")),
+            2: "IN D0-3 M U0 U1 | U2 U3 OUT",
+            3: "IN D0-2 | D3 M U0-2 | U3 OUT",
+            4: "IN D0 D1.r0,a0 | D1.r1,a1,ds D2 D3 M U0 U1 | U2 U3.r0,a0 | U3.r1,a1,r2,a2 OUT",
         },
     ),
     Published(
-        "AnimateDiff on Stable Diffusion 1",
+        "AnimateDiff",
         "UNetMotionModel",
-        {
-            "block_out_channels": [320, 640, 1280, 1280],
-            "layers_per_block": 2,
-            "cross_attention_dim": 768,
-        },
-        {2: Cuts(("up_blocks.2",)), 3: Cuts(("mid_block", "up_blocks.3"))},
+        {"block_out_channels": _CHANNELS, "layers_per_block": 2, "cross_attention_dim": 768},
+        {2: "IN D0-3 M U0 U1 | U2 U3 OUT", 3: "IN D0-3 | M U0 U1 U2 | U3 OUT"},
     ),
     Published(
-        "the x4 upscaler",
-        _UNET,
+        "Stable Diffusion x4 upscaler",
+        "UNet2DConditionModel",
         {
-            "down_block_types": ["DownBlock2D", *["CrossAttnDownBlock2D"] * 3],
-            "up_block_types": [*["CrossAttnUpBlock2D"] * 3, "UpBlock2D"],
-            "block_out_channels": [256, 512, 512, 1024],
+            "block_out_channels": (256, 512, 512, 1024),
+            "down_block_types": ("DownBlock2D", *_CROSS_THREE),
             "layers_per_block": 2,
             "cross_attention_dim": 1024,
         },
         {
-            2: Cuts(("up_blocks.1.resnets.2",)),
-            3: Cuts(("mid_block", "up_blocks.2.resnets.1"), moved={"up_blocks.2.attentions.1": 1}),
-            4: Cuts(("down_blocks.3", "up_blocks.2", "up_blocks.3")),
+            # As published, but for U1.us: there U0.us stood in its place, inside U0.
+            2: "IN D0-3 M U0 U1.a0,r0,a1,r1 | U1.a2,r2,us U2 U3 OUT",
+            3: "IN D0-3 | M U0 U1 U2.r0,a0,a1 | U2.r1,a2,r2,us U3 OUT",
+            4: "IN D0-2 | D3 M U0 U1 | U2 | U3 OUT",
         },
     ),
-    Published("Stable Diffusion 3", "SD3Transformer2DModel", {}),
 )
+_SAMPLERS = {"us": "upsamplers.0", "ds": "downsamplers.0"}
+_EQUAL_RUNS = "SD3Transformer2DModel"  # Stable Diffusion 3: blocks in n runs of one length
+
+
+def published_split(denoiser: Any, graph: Graph, n: int) -> Split:
+    """Give the published split of a denoiser into n components.
+
+    Raises GenHubError (GH407) where none is published, naming the architectures that have some.
+    """
+    if any(cls.__name__ == _EQUAL_RUNS for cls in type(denoiser).__mro__):
+        return given_split(graph, _equal_runs(graph, n), "published")
+    model = next((model for model in PUBLISHED if model.matches(denoiser)), None)
+    if model is None or n not in model.splits:
+        raise _unpublished(denoiser, model, n)
+    return given_split(graph, [[*_names(part)] for part in model.splits[n].split("|")], "published")
+
+
+def _names(text: str) -> Iterator[str]:
+    """Spell module names out."""
+    for token in text.split():
+        block, _, inside = token.partition(".")
+        for path in _blocks(block):
+            yield from (f"{path}.{_inner(letter)}" for letter in inside.split(",") if letter)
+            if not inside:
+                yield path
+
+
+def _blocks(token: str) -> list[str]:
+    fixed = {"IN": ["conv_in"], "OUT": ["conv_norm_out", "conv_out"], "M": ["mid_block"]}
+    if token in fixed:
+        return fixed[token]
+    first, _, last = token[1:].partition("-")
+    kind = {"D": "down_blocks", "U": "up_blocks"}[token[0]]
+    return [f"{kind}.{i}" for i in range(int(first), int(last or first) + 1)]
+
+
+def _inner(letters: str) -> str:
+    if letters in _SAMPLERS:
+        return _SAMPLERS[letters]
+    kind = {"r": "resnets", "a": "attentions"}[letters[0]]
+    return f"{kind}.{letters[1:]}"
+
+
+def _equal_runs(graph: Graph, n: int) -> list[list[str]]:
+    blocks = [unit.path for unit in graph.units if re.match(r"transformer_blocks\.\d+$", unit.path)]
+    if n > len(blocks):
+        raise GenHubError(
+            "GH407",
+            f"{n} components cannot be made of {len(blocks)} blocks",
+            hint=f"set components to {len(blocks)} at most",
+        )
+    ends = [len(blocks) * i // n for i in range(n + 1)]
+    runs = [blocks[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+    runs[-1] += [unit.path for unit in graph.units if unit.path not in blocks]
+    return runs
+
+
+def _unpublished(denoiser: Any, model: Published | None, n: int) -> GenHubError:
+    if model is not None:
+        listed = ", ".join(map(str, model.splits))
+        return GenHubError(
+            "GH407",
+            f"no split of {model.name} into {n} components is published, only into {listed}",
+            hint="use split: auto",
+        )
+    config = dict(denoiser.config)
+    keys = ("block_out_channels", "layers_per_block", "cross_attention_dim")
+    seen = ", ".join(f"{key} {config[key]}" for key in keys if key in config)
+    names = ", ".join([*(model.name for model in PUBLISHED), "Stable Diffusion 3"])
+    return GenHubError(
+        "GH407",
+        f"no published split fits {type(denoiser).__name__} ({seen or 'unknown layout'}); there "
+        f"are splits of {names}",
+        hint="use split: auto, which cuts any denoiser",
+    )
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list | tuple) else value

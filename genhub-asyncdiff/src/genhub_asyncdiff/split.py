@@ -1,30 +1,31 @@
-"""Who gets which units: splits that are found, and splits that the user lists."""
+"""Who gets which units: lists of modules, and what each costs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import pairwise
+from functools import cache
+from itertools import accumulate
+from math import inf
 from typing import Literal
 
 from genhub.api import GenHubError
-from genhub_asyncdiff.balance import lightest
-from genhub_asyncdiff.graph import Graph
+from genhub_asyncdiff.graph import Graph, Leaf
 
 __all__ = ["Split", "auto_split", "given_split", "owners", "shares"]
+
+Kind = Literal["auto", "published", "given"]
 
 
 @dataclass(frozen=True)
 class Split:
-    """Units of each component, in order of execution; the last component has the output.
-
-    With `wrap` the last component has the first units, too.
-    """
+    """Units of each component, in order of execution; the last component has the output."""
 
     components: tuple[tuple[str, ...], ...]
     wrap: bool
-    kind: Literal["auto", "published", "given"]
+    kind: Kind
 
 
 def owners(graph: Graph, split: Split) -> list[int]:
@@ -44,6 +45,43 @@ def shares(graph: Graph, split: Split, costs: Sequence[float] | None = None) -> 
     )
 
 
+def given_split(graph: Graph, lists: Sequence[Sequence[str]], kind: Kind = "given") -> Split:
+    """Take a split from lists of module names; a container stands for the units inside it.
+
+    Raises GenHubError (GH407) for names that are no module or lie in each other, for units that
+    are in no list or in two, and for a last list without the unit that gives the output.
+    """
+    order = [unit.path for unit in graph.units]
+    taken: dict[str, tuple[int, str]] = {}
+    for component, names in enumerate(lists):
+        for name in names:
+            inside = [path for path in order if path == name or path.startswith(f"{name}.")]
+            if not inside:
+                raise _wrong(_unknown(name, order))
+            for path in inside:
+                if path in taken:
+                    other, said = taken[path]
+                    raise _wrong(
+                        f"'{path}' is in list {other} as '{said}' and in list {component} as "
+                        f"'{name}'"
+                    )
+                taken[path] = component, name
+    left = [path for path in order if path not in taken]
+    if left:
+        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+        raise _wrong(f"no list has {', '.join(left[:3])}{more}")
+    tail = len(lists) - 1
+    last = next(path for path in reversed(order) if _is_output(graph, path))
+    if taken[last][0] != tail:
+        raise _wrong(f"'{last}' gives the output and is in list {taken[last][0]}, not in the last")
+    components = tuple(
+        tuple(path for path in order if taken[path][0] == component) for component in range(tail + 1)
+    )
+    if not all(components):
+        raise _wrong(f"list {components.index(())} is empty")
+    return Split(components, tail > 0 and taken[order[0]][0] == tail, kind)
+
+
 def auto_split(
     graph: Graph,
     n: int,
@@ -52,100 +90,130 @@ def auto_split(
     costs: Sequence[float] | None = None,
     slack: float = 0.01,
 ) -> Split:
-    """Cut a denoiser into `n` runs of units of about equal cost with little between them.
+    """Cut a denoiser into n components of about equal cost.
 
-    Of all cuts whose dearest component costs at most 1 + `slack` times the least that is possible,
-    take one with the fewest bytes per call. `costs` are by unit, multiply-adds if left out. With
-    `wrap` the last component has the first units, too; None leaves that open.
+    Components are contiguous in order of execution; with `wrap` the last one owns the first units,
+    too, so that skip connections of high resolution stay where they are (None: whichever is
+    better). Found is the least cost of the dearest component and, among all cuts that exceed it by
+    `slack` at most, the one that the fewest bytes pass. `costs` per unit stand in for multiply-adds.
 
-    Raises GenHubError (GH407) where the denoiser has too few units.
+    Raises GenHubError (GH407) where there are fewer units than components.
     """
-    order = tuple(unit.path for unit in graph.units)
-    wraps = wrap is not False and n > 1
-    heads = range(int(wraps and wrap is True), len(order) - n + 1 if wraps else 1)
-    if n > len(order) or not heads:
-        raise GenHubError(
-            "GH407",
-            f"the denoiser has {len(order)} units, too few for {n} components"
-            f"{' that wrap' if wrap else ''}",
-            hint="take fewer components",
-        )
-    cost = [float(unit.flops) for unit in graph.units] if costs is None else costs
-    head, *ends = lightest(graph, n, heads, cost, slack)
-    runs = [order[i:j] for i, j in pairwise((head, *ends))]
-    return Split((*runs, order[:head] + order[(head, *ends)[-1] :]), head > 0, "auto")
-
-
-def given_split(
-    graph: Graph,
-    lists: Sequence[Sequence[str]],
-    kind: Literal["published", "given"] = "given",
-) -> Split:
-    """Take a split from lists of module names; a container stands for the units inside it.
-
-    Raises GenHubError (GH407) where a name is unknown, a unit is in two lists or in none, a list
-    is empty, or the last one lacks the unit that makes the output.
-    """
+    cost = [float(unit.flops) for unit in graph.units] if costs is None else [*map(float, costs)]
+    if n > len(cost) - bool(wrap):
+        raise _wrong(f"{n} components cannot be made of {len(cost)} units")
+    chain = _Chain(graph, cost)
+    heads = [0] if n == 1 or wrap is False else range(int(wrap is True), len(cost) - n + 1)
+    dearest = {head: chain.least(n, head) for head in heads}
+    limit = min(dearest.values()) * (1 + slack) + 1e-9 * chain.total
+    cuts = (chain.lightest(n, head, limit) for head in heads if dearest[head] <= limit)
+    _, head, bounds = min(cut for cut in cuts if cut is not None)
     order = [unit.path for unit in graph.units]
-    listed: dict[str, str] = {}  # unit: the name that it was listed by
-    components = []
-    for number, names in enumerate(lists):
-        if not names:
-            raise _bad(f"list {number + 1} of {len(lists)} is empty", _one_each(len(lists), order))
-        inside = {unit: name for name in names for unit in _units_of(name, order, listed)}
-        components.append(tuple(unit for unit in order if unit in inside))
-    missing = [unit for unit in order if unit not in listed]
-    if missing:
-        raise _bad(f"no list has {_some(missing)}", "add each to one list")
-    last = graph.units[max(leaf.unit for leaf in graph.output)].path
-    if last not in components[-1]:
-        raise _bad(
-            f"'{last}' makes the output and is not in the last list",
-            "move it there, or write the lists in another order",
-        )
-    wrap = len(components) > 1 and components[-1][0] == order[0]
-    return Split(tuple(components), wrap, kind)
+    runs = [order[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    runs[-1] = order[:head] + runs[-1]
+    return Split(tuple(tuple(run) for run in runs), head > 0, "auto")
 
 
-def _units_of(name: str, order: Sequence[str], listed: dict[str, str]) -> Iterator[str]:
-    """Give the units that a name stands for, and note that they are taken."""
-    units = [unit for unit in order if unit == name or unit.startswith(f"{name}.")]
-    if not units:
-        raise _unknown(name, order)
-    for unit in units:
-        if unit in listed:
-            also = "twice" if listed[unit] == name else f"by '{listed[unit]}' and by '{name}'"
-            raise _bad(f"'{unit}' is listed {also}", "list every module once, in one component")
-        listed[unit] = name
-        yield unit
+class _Chain:
+    """Units in a row: what runs of them cost, and how many bytes they read from elsewhere.
+
+    Bytes add up per reading component, so they can be summed along a row of cuts. With a head, the
+    last component owns the units before it, too.
+    """
+
+    def __init__(self, graph: Graph, cost: Sequence[float]) -> None:
+        self.sums = [0.0, *accumulate(cost)]
+        self.total = self.sums[-1]
+        self.count = len(cost)
+        self._reads = [{leaf: _bytes(graph, leaf) for leaf in u.reads} for u in graph.units]
+        self._reads[-1] |= {leaf: _bytes(graph, leaf) for leaf in graph.output}
+
+    def cost(self, start: int, end: int) -> float:
+        """Give the cost of units [start, end)."""
+        return self.sums[end] - self.sums[start]
+
+    def least(self, n: int, head: int) -> float:
+        """Give the least possible cost of the dearest component."""
+        ends = range(head, self.count)
+        costs = {self.cost(0, head) + self.cost(b, self.count) for b in ends} if n > 1 else set()
+        costs |= {self.cost(a, b) for a in ends for b in range(a + 1, self.count + 1)}
+        limits = sorted(cost for cost in costs if cost >= self.total / n * (1 - 1e-12))
+        at = bisect_left(limits, True, key=lambda limit: self._fits(n, head, limit))
+        return limits[at] if at < len(limits) else inf
+
+    def _fits(self, n: int, head: int, limit: float) -> bool:
+        """Say whether n runs, none of them empty, stay within a limit."""
+        own, start = self.cost(0, head), self.count - 1
+        while start > head + n - 1 and own + self.cost(start - 1, self.count) <= limit:
+            start -= 1
+        if own + self.cost(start, self.count) > limit:
+            return False
+        at = head
+        for component in range(n - 1):
+            after, most = at, start - (n - 2 - component)
+            while after < most and self.cost(at, after + 1) <= limit:
+                after += 1
+            if after == at:
+                return False
+            at = after
+        return at == start
+
+    def lightest(
+        self, n: int, head: int, limit: float
+    ) -> tuple[tuple[int, float], int, tuple[int, ...]] | None:
+        """Give ((bytes, dearest), head, bounds) of the cut within a limit that fewest bytes pass."""
+        best: dict[int, tuple[tuple[int, float], tuple[int, ...]]] = {head: ((0, 0.0), (head,))}
+        for left in reversed(range(n)):  # components still to come after this one
+            found: dict[int, tuple[tuple[int, float], tuple[int, ...]]] = {}
+            for start, ((sent, dearest), bounds) in best.items():
+                own = 0 if left else head
+                ends = range(start + 1, self.count - left + 1) if left else (self.count,)
+                for end in ends:
+                    cost = self.cost(0, own) + self.cost(start, end)
+                    rest = self.cost(end, self.count) + self.cost(0, head - own)
+                    if cost > limit:
+                        break
+                    if rest > left * limit:
+                        continue
+                    score = sent + self._read(start, end, own), max(dearest, cost)
+                    if end not in found or score < found[end][0]:
+                        found[end] = score, (*bounds, end)
+            best = found
+        made = best.get(self.count)
+        return None if made is None else (made[0], head, made[1])
+
+    @cache  # noqa: B019  (the object lives as long as one search)
+    def _read(self, start: int, end: int, head: int) -> int:
+        """Count the bytes that units [0, head) and [start, end) together read of others."""
+        own = (*range(head), *range(start, end))
+        inside = set(own)
+        found = {
+            leaf: size for i in own for leaf, size in self._reads[i].items()
+            if leaf.unit not in inside
+        }  # fmt: skip
+        return sum(found.values())
 
 
-def _unknown(name: str, order: Sequence[str]) -> GenHubError:
-    around = next((unit for unit in order if name.startswith(f"{unit}.")), None)
-    if around is not None:
-        return _bad(
-            f"'{name}' lies inside '{around}', which one rank computes as a whole",
-            f"write {around} instead",
-        )
-    near = get_close_matches(name, list(dict.fromkeys(_with_containers(order))), n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"names are like '{order[0]}'"
-    return _bad(f"'{name}' is no module that can be computed elsewhere", hint)
+def _bytes(graph: Graph, leaf: Leaf) -> int:
+    unit = graph.units[leaf.unit]
+    return unit.sizes[leaf.index] * unit.itemsizes[leaf.index]
 
 
-def _with_containers(order: Sequence[str]) -> Iterator[str]:
-    for unit in order:
-        words = unit.split(".")
-        yield from (".".join(words[:i]) for i in range(len(words), 0, -1))
+def _is_output(graph: Graph, path: str) -> bool:
+    return any(graph.units[leaf.unit].path == path for leaf in graph.output)
 
 
-def _some(units: Sequence[str]) -> str:
-    shown = ", ".join(units[:5])
-    return shown if len(units) <= 5 else f"{shown} and {len(units) - 5} more"
+def _unknown(name: str, order: Sequence[str]) -> str:
+    known = {".".join(path.split(".")[:i]) for path in order for i in range(1, 9)}
+    near = get_close_matches(name, known, n=1)
+    meant = f"; did you mean '{near[0]}'" if near else ""
+    return f"there is no module '{name}' that is cut{meant}"
 
 
-def _one_each(count: int, order: Sequence[str]) -> str:
-    return f"give every component at least one of the {len(order)} units"
-
-
-def _bad(what: str, hint: str) -> GenHubError:
-    return GenHubError("GH407", f"parallel.split: {what}", hint=hint)
+def _wrong(why: str) -> GenHubError:
+    return GenHubError(
+        "GH407",
+        f"the denoiser cannot be split so: {why}",
+        hint="every module that computes belongs to exactly one component, and what gives the "
+        "output to the last; split: auto finds such lists",
+    )
