@@ -7,9 +7,7 @@ from typing import Any
 
 import diffusers
 import torch
-
-from genhub_asyncdiff.graph import Graph, trace
-from genhub_asyncdiff.units import find_units
+from genhub_asyncdiff.graph import Graph, trace_units
 
 _UNET = {
     "in_channels": 4,
@@ -186,4 +184,4 @@ _TRANSFORMERS: dict[str, Any] = {
 def traced(name: str) -> Graph:
     """Give the graph of an architecture's units."""
     denoiser = build(name)
-    return trace(denoiser, *call(name), find_units(denoiser))
+    return trace_units(denoiser, *call(name))
