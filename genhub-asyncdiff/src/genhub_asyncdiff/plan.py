@@ -217,13 +217,13 @@ def _example(facts: Facts, name: str, denoiser: Module) -> Any:
 def _cut(
     config: AsyncDiffConfig, denoiser: Module, args: Any, kwargs: Any, costs: Any
 ) -> Cutting:
-    from genhub_asyncdiff.graph import meta_twin, trace
+    from genhub_asyncdiff.graph import meta_twin, trace, trace_units
     from genhub_asyncdiff.published import published_split
     from genhub_asyncdiff.split import auto_split, given_split, owners, shares
-    from genhub_asyncdiff.units import collapse, find_units
+    from genhub_asyncdiff.units import collapse
 
     twin = meta_twin(denoiser)
-    graph = trace(twin, args, kwargs, find_units(twin))
+    graph = trace_units(twin, args, kwargs)
     if isinstance(config.split, list):
         split = given_split(graph, config.split)
     elif config.split == "published":

@@ -75,7 +75,8 @@ def given_split(graph: Graph, lists: Sequence[Sequence[str]], kind: Kind = "give
     if taken[last][0] != tail:
         raise _wrong(f"'{last}' gives the output and is in list {taken[last][0]}, not in the last")
     components = tuple(
-        tuple(path for path in order if taken[path][0] == component) for component in range(tail + 1)
+        tuple(path for path in order if taken[path][0] == component)
+        for component in range(tail + 1)
     )
     if not all(components):
         raise _wrong(f"list {components.index(())} is empty")
@@ -88,7 +89,7 @@ def auto_split(
     *,
     wrap: bool | None = None,
     costs: Sequence[float] | None = None,
-    slack: float = 0.01,
+    slack: float = 0.005,
 ) -> Split:
     """Cut a denoiser into n components of about equal cost.
 

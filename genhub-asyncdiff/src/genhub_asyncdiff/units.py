@@ -17,9 +17,8 @@ _REPLICATED = (
     *("time_proj", "time_embedding", "time_embed", "add_time_proj", "add_embedding"),
     *("class_embedding", "encoder_hid_proj", "time_text_embed", "context_embedder", "x_embedder"),
     *("pos_embed", "patch_embed", "patch_embedding", "condition_embedder", "rope", "rotary_emb"),
-    *("img_in", "txt_in", "txt_norm", "caption_projection", "time_in", "transformer_in"),
+    *("img_in", "txt_in", "txt_norm", "caption_projection", "time_in"),
 )
-_CONTAINERS = ("DownBlock", "UpBlock", "MidBlock")
 
 
 def find_units(denoiser: Module) -> list[str]:
@@ -74,7 +73,7 @@ def _inside(module: Module) -> list[tuple[str, Module]] | None:
     stack = isinstance(blocks, ModuleList) and "Temporal" not in kind and "Motion" not in kind
     opened = (
         isinstance(module, ModuleList | ModuleDict)
-        or any(word in kind for word in _CONTAINERS)
+        or isinstance(getattr(module, "resnets", None), ModuleList)  # a block of a UNet
         or (stack and len(blocks) > 1)
     )
     return list(module.named_children()) if opened else None
