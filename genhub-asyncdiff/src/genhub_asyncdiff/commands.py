@@ -24,7 +24,9 @@ class AsyncDiffCommand(Command):
         actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
         plan = actions.add_parser("plan", help="compare schedules for a number of devices")
         plan.add_argument("--devices", type=int, default=4, metavar="N", help="so many at most")
-        plan.add_argument("--bandwidth", type=float, metavar="GB/S", help="of the link between them")
+        plan.add_argument(
+            "--bandwidth", type=float, metavar="GB/S", help="of the link between them"
+        )
         plan.add_argument("--latency", type=float, metavar="US", help="microseconds of a message")
         simulate = actions.add_parser("simulate", help="draw with schedules, on one device")
         simulate.add_argument(
@@ -78,9 +80,7 @@ def _simulate(args: Namespace) -> int:
 
     schedules = {text: _schedule(text) for text in args.schedules or _SCHEDULES}
     named = {_name(schedule): schedule for schedule in schedules.values()}
-    result = simulate(
-        args.file, named, set=_changes(args.set), output=args.output, quiet=False
-    )
+    result = simulate(args.file, named, set=_changes(args.set), output=args.output, quiet=False)
     sys.stdout.write(_table(result.metrics) + f"\nreport: {result.folder / 'report.html'}\n")
     return 0
 
@@ -93,7 +93,9 @@ def _schedule(text: str) -> dict[str, Any]:
     for setting in text.split(","):
         key, equals, value = setting.partition("=")
         if not equals or not key.strip():
-            raise _bad("--try", text, "FIELD=VALUE, with commas between, as in components=2,stride=2")
+            raise _bad(
+                "--try", text, "FIELD=VALUE, with commas between, as in components=2,stride=2"
+            )
         schedule[key.strip()] = yaml.safe_load(value)
     return schedule
 

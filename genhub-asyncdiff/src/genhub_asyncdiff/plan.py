@@ -214,9 +214,7 @@ def _example(facts: Facts, name: str, denoiser: Module) -> Any:
         ) from error
 
 
-def _cut(
-    config: AsyncDiffConfig, denoiser: Module, args: Any, kwargs: Any, costs: Any
-) -> Cutting:
+def _cut(config: AsyncDiffConfig, denoiser: Module, args: Any, kwargs: Any, costs: Any) -> Cutting:
     from genhub_asyncdiff.graph import meta_twin, trace, trace_units
     from genhub_asyncdiff.published import published_split
     from genhub_asyncdiff.split import auto_split, given_split, owners, shares

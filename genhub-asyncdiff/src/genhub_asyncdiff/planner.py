@@ -93,8 +93,7 @@ def choices(
             if groups * form.world == 1 or (form.components == 1 and form.stride > 1):
                 continue
             found += [
-                predict(machine, form, split, steps, cfg=cfg)
-                for split in _splits(machine, form)
+                predict(machine, form, split, steps, cfg=cfg) for split in _splits(machine, form)
             ]
     return sorted(found, key=lambda choice: (choice.seconds, choice.age, choice.devices))
 

@@ -17,9 +17,9 @@ def replica(pipeline: Any) -> Any:
     """Copy a pipeline, or a bare module, so that a thread of its own may call and change it.
 
     Every module is distinct and every parameter and buffer shared: memory does not grow, and what
-    changes a weight in place changes it for all. The scheduler and the tokenizers, which remember
-    how they pad and cut, are copied; the rest are the same objects. Drivers attached to the original do not act in the copy: make replicas
-    first, then attach to each.
+    changes a weight in place changes it for all. The scheduler is copied, and so are tokenizers,
+    which remember how they pad and cut; the rest are the same objects. Drivers attached to the
+    original do not act in the copy: make replicas first, then attach to each.
 
     Raises GenHubError (GH407) where a module is offloaded: its hooks move weights that the copies
     would share.
