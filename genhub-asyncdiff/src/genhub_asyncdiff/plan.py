@@ -1,4 +1,4 @@
-"""The plan of a run: every denoiser cut, and what follows for bytes, time and who has the output."""
+"""The plan of a run: denoisers cut, and what follows for bytes, time and outputs."""
 
 from __future__ import annotations
 

@@ -143,8 +143,8 @@ class RankEngine(Engine):
             listed = ", ".join(map(str, far))
             raise GenHubError(
                 "GH609",
-                f"after warm-up rank {listed} denoises other latents than rank {exact[0]}: the scheduler "
-                "draws noise, and the ranks draw different noise",
+                f"after warm-up rank {listed} denoises other latents than rank {exact[0]}: their "
+                "scheduler draws noise, and each rank draws its own",
                 hint="give the pipeline a generator with the same seed on every rank",
             )
         self._compared = True
