@@ -39,11 +39,12 @@ class VirtualAsyncDiff(AsyncDiff):
     def install(self, ctx: Context, plan: Any) -> Iterator[Any]:
         """Put the hooks of all devices in place while the context lasts."""
         from genhub_asyncdiff.hooks import hooked
-        from genhub_asyncdiff.install import Installed, hooks_of, options_of
+        from genhub_asyncdiff.install import Installed, check_all, hooks_of, options_of
         from genhub_asyncdiff.plan import installed_plan
         from genhub_asyncdiff.virtual import VirtualEngine
 
         plan = installed_plan(self.config, ctx, plan)
+        check_all(ctx, plan)
         engine = VirtualEngine(ctx, plan.form, plan.cuttings, options_of(self.config))
         with hooked(hooks_of(engine, ctx)):
             yield Installed((0,), engine)
