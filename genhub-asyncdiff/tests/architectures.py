@@ -153,7 +153,7 @@ _TRANSFORMERS: dict[str, Any] = {
     "sd3": {
         "hidden_states": lambda: _half(1, 16, 128, 128),
         "timestep": lambda: _half(1),
-        "encoder_hidden_states": lambda: _half(1, 333, 4096),
+        "encoder_hidden_states": lambda: _half(1, 154, 4096),
         "pooled_projections": lambda: _half(1, 2048),
     },
     "flux": {

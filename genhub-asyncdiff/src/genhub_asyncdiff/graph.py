@@ -156,6 +156,8 @@ def trace(
 ) -> Graph:
     """Run a denoiser once and follow its tensors; `paths` are the units.
 
+    Multiply-adds are counted in full on meta; on other devices fused attention may be left out.
+
     Raises GenHubError (GH407) where units are nested, are not called exactly once, or change in
     place what another one reads, and where the denoiser cannot be run as asked.
     """

@@ -84,7 +84,7 @@ def auto_split(
     *,
     wrap: bool | None = None,
     costs: Sequence[float] | None = None,
-    slack: float = 0.01,
+    slack: float = 0.005,
 ) -> Split:
     """Cut a denoiser into n components of about equal cost.
 

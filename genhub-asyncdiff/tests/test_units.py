@@ -1,0 +1,107 @@
+"""Units are found without knowing the model, and parts are as large as one owner allows."""
+
+from __future__ import annotations
+
+import pytest
+from architectures import CONFIGS, build, call, traced
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import denoiser
+from toynet import PATHS, ToyNet
+
+from genhub_asyncdiff.graph import trace
+from genhub_asyncdiff.units import collapse, find_units, parameters_outside
+
+COUNTS = {
+    **{"sd15": 47, "sd21": 47, "sdxl": 127, "upscaler": 47, "svd": 47, "motion": 68},
+    **{"sd3": 26, "flux": 59, "wan": 5, "qwenimage": 6},
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_architecture_has_its_units_and_each_is_called_once(name):
+    assert len(traced(name).units) == COUNTS[name]
+
+
+@pytest.mark.parametrize("name", ["sd15", "sd21", "sdxl", "svd", "motion", "sd3", "flux"])
+def test_units_hold_nearly_all_multiply_adds(name):
+    graph = traced(name)
+    inside = sum(unit.flops for unit in graph.units)
+    assert round(inside / (inside + graph.replicated_flops), 4) >= 0.9997
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_units_and_what_every_rank_has_are_all_parameters(name):
+    model, graph = build(name), traced(name)
+    total = sum(p.numel() for p in model.parameters())
+    assert sum(unit.params for unit in graph.units) + graph.replicated_params == total
+    outside = {path.split(".")[0] for path in parameters_outside(model, find_units(model))}
+    assert outside <= {
+        *("time_embedding", "add_embedding", "class_embedding", "time_text_embed"),
+        *("context_embedder", "x_embedder", "pos_embed", "patch_embedding"),
+        *("condition_embedder", "scale_shift_table", "img_in", "txt_in", "txt_norm"),
+    }
+
+
+def test_a_stack_of_several_attention_blocks_is_opened_and_one_of_a_single_block_is_not():
+    units = find_units(build("sdxl"))
+    stack = "down_blocks.2.attentions.0"
+    assert f"{stack}.transformer_blocks.9" in units
+    assert {f"{stack}.norm", f"{stack}.proj_in", f"{stack}.proj_out"} <= set(units)
+    assert "down_blocks.1.attentions.0" in find_units(build("sd15"))
+
+
+def test_the_largest_modules_of_one_owner_are_parts():
+    model = denoiser("sd15", 1)
+    owner = {
+        path: int(path.startswith(("up_blocks.2.att", "up_blocks.3", "conv_norm_out", "conv_out")))
+        for path in find_units(model)
+    }
+    parts = collapse(model, owner)
+    assert parts == {
+        **{"conv_in": 0, "down_blocks.0": 0, "down_blocks.1": 0, "down_blocks.2": 0},
+        **{"down_blocks.3": 0, "mid_block": 0, "up_blocks.0": 0, "up_blocks.1": 0},
+        **{f"up_blocks.2.resnets.{i}": 0 for i in range(3)},
+        **{f"up_blocks.2.attentions.{i}": 1 for i in range(3)},
+        "up_blocks.2.upsamplers.0": 0,
+        **{"up_blocks.3": 1, "conv_norm_out": 1, "conv_out": 1},
+    }
+
+
+def test_a_denoiser_of_one_owner_stays_open():
+    model = denoiser("sd3", 1)
+    parts = collapse(model, dict.fromkeys(find_units(model), 0))
+    assert set(parts) == set(find_units(model))
+
+
+def test_a_module_with_a_parameter_outside_its_units_stays_open():
+    model = ToyNet()
+    owner = dict.fromkeys(PATHS, 0) | {"down.first": 0, "down.second": 0, "up.merge": 0}
+    for path in ("down", "up"):
+        del owner[path]
+    assert "down" in collapse(model, owner)
+    model.down.scale = model.bias
+    parts = collapse(model, owner)
+    assert "down" not in parts
+    assert {"down.first", "down.second", "up"} <= set(parts)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(0, 2), min_size=47, max_size=47))
+def test_parts_are_disjoint_and_hold_the_same_units_with_the_same_owners(owners):
+    model = build("sd15")
+    owner = dict(zip(find_units(model), owners, strict=True))
+    parts = collapse(model, owner)
+    for path, of in owner.items():
+        (around,) = [part for part in parts if f"{path}.".startswith(f"{part}.")]
+        assert parts[around] == of
+
+
+def test_parts_read_of_each_other_no_more_than_units_do():
+    model, graph = build("sd15"), traced("sd15")
+    owners = [min(2, i // 16) for i in range(47)]
+    parts = collapse(model, {u.path: o for u, o in zip(graph.units, owners, strict=True)})
+    larger = trace(model, *call("sd15"), list(parts))
+    assert len(larger.units) < len(graph.units)
+    assert sum(u.flops for u in larger.units) == sum(u.flops for u in graph.units)
+    assert len(larger.cut([parts[u.path] for u in larger.units])) == len(graph.cut(owners))
