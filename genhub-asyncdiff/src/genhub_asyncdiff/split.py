@@ -55,7 +55,7 @@ def given_split(graph: Graph, lists: Sequence[Sequence[str]], kind: Kind = "give
     order = [unit.path for unit in graph.units]
     empty = next((component for component, names in enumerate(lists) if not names), None)
     if empty is not None or not lists:
-        raise _wrong(f"the list of component {empty or 0} is empty")
+        raise _wrong(f"list {empty or 0} is empty")
     taken: dict[str, tuple[int, str]] = {}
     for component, names in enumerate(lists):
         for name in names:
