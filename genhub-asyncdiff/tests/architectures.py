@@ -7,6 +7,7 @@ from typing import Any
 
 import diffusers
 import torch
+
 from genhub_asyncdiff.graph import Graph, trace_units
 
 _UNET = {

@@ -31,28 +31,28 @@ def virtual(pipeline: Any, config: AsyncDiffConfig, order: Any = None):
             yield engine
 
 
+def on_rank(
+    comm: Any, pipeline: Any, config: AsyncDiffConfig, call: Callable[[Any], Any], **extra: Any
+) -> SimpleNamespace:
+    """Attach this rank's part and run `call(pipeline)`."""
+    block = {"type": "asyncdiff", **config.model_dump(mode="json", exclude_unset=True)}
+    with torch.no_grad(), genhub.attach(pipeline, parallel=block, comm=comm, **extra) as attached:
+        return SimpleNamespace(
+            result=call(pipeline),
+            outputs=attached.installed.output_ranks,
+            sent=sum(comm.sent.values()),
+            plan=attached.plan.parallel,
+            engine=attached.installed.engine,
+        )
+
+
 def in_ranks(
     pipeline: Any, config: AsyncDiffConfig, call: Callable[[Any], Any], world: int | None = None
 ) -> list[SimpleNamespace]:
     """Run `call(pipeline)` on every rank, as threads; raises what a rank raised."""
     comms = ThreadComm.group(world or config.form.world, timeout=60)
     pipelines = [replica(pipeline) for _ in comms]
-
-    def rank(comm: Any) -> SimpleNamespace:
-        mine = pipelines[comm.rank]
-        block = {"type": "asyncdiff", **config.model_dump(mode="json", exclude_unset=True)}
-        with torch.no_grad(), genhub.attach(mine, parallel=block, comm=comm) as attached:
-            result = call(mine)
-            return SimpleNamespace(
-                result=result,
-                outputs=attached.installed.output_ranks,
-                sent=dict(comm.sent),
-                plan=attached.plan.parallel,
-                engine=attached.installed.engine,
-                again=call(mine),
-            )
-
-    made = in_threads(comms, rank)
+    made = in_threads(comms, lambda comm: on_rank(comm, pipelines[comm.rank], config, call))
     for one in sorted(made, key=lambda x: isinstance(x, GenHubError) and x.code == "GH607"):
         if isinstance(one, BaseException):
             raise one

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from genhub_asyncdiff.plan import AsyncPlan
     from genhub_asyncdiff.plugin import AsyncDiffConfig
 
-__all__ = ["hooks_of", "installed", "options_of"]
+__all__ = ["Installed", "hooks_of", "installed", "options_of"]
 
 _ENGINES: dict[str, type[RankEngine]] = {
     "replicate": RankEngine,
@@ -33,7 +33,7 @@ _ENGINES: dict[str, type[RankEngine]] = {
 
 
 @dataclass
-class _Installed:
+class Installed:
     """What the host sees of it: who has the output; the pipeline's own call makes it."""
 
     output_ranks: tuple[int, ...]
@@ -46,7 +46,7 @@ class _Installed:
 
 
 @contextmanager
-def installed(config: AsyncDiffConfig, ctx: Context, plan: AsyncPlan) -> Iterator[_Installed]:
+def installed(config: AsyncDiffConfig, ctx: Context, plan: AsyncPlan) -> Iterator[Installed]:
     """Compute this rank's part of every denoiser while the context lasts."""
     stage, cfg = ctx.comm, None
     if plan.guidance_split:
@@ -63,7 +63,7 @@ def installed(config: AsyncDiffConfig, ctx: Context, plan: AsyncPlan) -> Iterato
         stack.enter_context(hooked(hooks_of(engine, ctx)))
         if cfg is not None:
             stack.enter_context(GuidanceSplit(ctx, cfg))
-        yield _Installed(plan.output_ranks, engine)
+        yield Installed(plan.output_ranks, engine)
 
 
 def options_of(config: AsyncDiffConfig) -> Options:

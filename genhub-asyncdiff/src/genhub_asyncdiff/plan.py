@@ -35,7 +35,8 @@ class AsyncPlan:
     cuttings: Mapping[str, Cutting]
     guidance_split: bool
     warmup_mode: str
-    itemsize: int  # bytes of a number on the way, where it is narrowed; else 0
+    width: int = 0  # bytes of a number on the way, where it is narrowed
+    extrapolates: bool = False
 
     @property
     def first(self) -> Cutting:
@@ -54,40 +55,51 @@ class AsyncPlan:
         """Draw the first calls of every device."""
         return timeline(self)
 
-    def per_round(self, samples: int = 1) -> int:
-        """Give the bytes that the cut of one round takes, for one branch of guidance."""
-        messages = self.first.messages(self.form)
-        sizes = self.first.sizes
-        return samples * sum(
-            sizes[key][0] * (min(self.itemsize, sizes[key][1]) if self.itemsize else sizes[key][1])
-            for message in messages
-            for key in message.keys
-        )
+    def per_round(self, narrow: bool = True) -> int:
+        """Give the bytes of one sample that pass the cut in a round, for one guidance branch."""
+        first = self.first
+        keys = (key for message in first.messages(self.form) for key in message.keys)
+        return sum(self._size(key, narrow) for key in keys)
 
     def bytes(self, steps: int = 1, samples: int = 1) -> int:
         """Give the bytes that all ranks send in a generation of so many denoiser calls.
 
-        Counted are both branches of guidance. Full calls send nothing where every rank computes
-        them (warmup_mode replicate), and the last round has nobody to publish for.
+        Counted are both branches of guidance. Where every rank computes full calls (warmup_mode
+        replicate) they send nothing, and the last round has nobody to publish for. What
+        `refresh_threshold` adds is not known ahead.
         """
         first, form = self.first, self.form
-        calls = [call for call in form.calls(steps)]
+        calls = list(form.calls(steps))
         rounds = [call for call in calls if call.phase == "parallel"]
-        read = sum(call.index + form.stride < steps for call in rounds)
+        full = [call for call in calls if call.phase == "sync"]
         exact = first.exact(form, len(self.cuttings) > 1)
-        predictions = sum(
-            sum(dst != src for dst in exact) for call in rounds
-            for src in form.suppliers(call.covers)
-        )  # fmt: skip
-        strays = form.world - len(exact)
-        refreshed = [c for c in calls if c.phase == "sync" and c.index >= form.warmup]
         eps = first.output[0] * first.output[1]
-        total = _BRANCHES * (
-            read * self.per_round() + (predictions + strays * len(refreshed)) * eps
-        )
-        if self.guidance_split:  # every rank swaps its half of every prediction
-            total += 2 * form.world * steps * eps
-        return samples * total
+        published = sum(call.index + form.stride < steps for call in rounds)
+        sent = published * self.per_round()
+        for call in rounds:
+            sent += eps * sum(dst != src for src in form.suppliers(call.covers) for dst in exact)
+        mode = self.warmup_mode
+        if mode == "cfg" and self.guidance_split and samples % 2:
+            mode = "replicate"  # a batch of an odd number is not halved
+        if mode == "pipeline":
+            sent += len(full) * (self.per_round() + eps * sum(dst != form.tail for dst in exact))
+        else:
+            refreshed = sum(call.index >= form.warmup for call in full)
+            sent += refreshed * (form.world - len(exact)) * eps
+        total = _BRANCHES * sent
+        if mode == "cfg":  # halves of both branches together, hence once
+            read = sum(call.index >= form.warmup - 1 - self.extrapolates for call in full)
+            total += len(full) * form.world * eps + read * self.per_round(narrow=False)
+        if self.guidance_split:  # every rank swaps its branch of every prediction
+            total += _BRANCHES * form.world * steps * eps
+        scales = 0
+        if self.width == 1:  # every tensor goes with its scale, in one batch of all samples
+            scales = 4 * published * sum(len(m.keys) for m in first.messages(form))
+        return samples * total + scales
+
+    def _size(self, key: Any, narrow: bool) -> int:
+        entries, width = self.first.sizes[key]
+        return entries * (min(width, self.width) if narrow and self.width else width)
 
     def speedup(self) -> float:
         """Give the bound T / (W w + R max f) for T = 50 calls, transfers not counted.
@@ -124,8 +136,10 @@ def make_plan(
             _check_guidance(name, denoiser)
     cuttings = {name: cut(config, facts, name, module) for name, module in denoisers.items()}
     narrow = WIRE_TYPES.get(config.comm_dtype)
-    itemsize = 0 if narrow is None else narrow.itemsize
-    return AsyncPlan(config.form, cuttings, guidance_split, config.warmup_mode, itemsize)
+    width = 0 if narrow is None else narrow.itemsize
+    return AsyncPlan(
+        config.form, cuttings, guidance_split, config.warmup_mode, width, config.extrapolate > 0
+    )
 
 
 def cut(
@@ -154,20 +168,20 @@ def cut(
 
 
 _CUT: dict[str, Cutting] = {}
-_REMEMBERED = 16
+_REMEMBERED = 64
 _PLANNING = Lock()
 
 
 def _cut(
     config: AsyncDiffConfig, denoiser: Module, args: Any, kwargs: Any, costs: Any
 ) -> Cutting:
-    from genhub_asyncdiff.graph import meta_twin, trace
+    from genhub_asyncdiff.graph import meta_twin, trace, trace_units
     from genhub_asyncdiff.published import published_split
     from genhub_asyncdiff.split import auto_split, given_split, owners, shares
-    from genhub_asyncdiff.units import collapse, find_units
+    from genhub_asyncdiff.units import collapse
 
     twin = meta_twin(denoiser)
-    graph = trace(twin, args, kwargs, find_units(twin))
+    graph = trace_units(twin, args, kwargs)
     if isinstance(config.split, list):
         split = given_split(graph, config.split)
     elif config.split == "published":
@@ -177,9 +191,8 @@ def _cut(
         split = auto_split(graph, config.components, wrap=wrap, costs=costs)
     owner = dict(zip((u.path for u in graph.units), owners(graph, split), strict=True))
     parts = collapse(twin, owner)
-    return Cutting.of(
-        trace(twin, args, kwargs, list(parts)), split, parts, shares(graph, split, costs)
-    )
+    of_parts = trace(twin, args, kwargs, list(parts), count=False)
+    return Cutting.of(of_parts, split, parts, shares(graph, split, costs))
 
 
 def _architecture(denoiser: Module) -> str:

@@ -60,14 +60,17 @@ def wire_type(layout: Layout, comm_dtype: str) -> torch.dtype:
     )  # fmt: skip
 
 
-def _narrow(x: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Give a tensor in a narrower type, and what to multiply it with; nothing overflows."""
-    if kind == torch.bfloat16:
-        return x.to(kind), torch.ones((), device=x.device)
+def _is_scaled(kind: torch.dtype) -> bool:
+    """Say whether a tensor of this type travels with what to multiply it with, a float32."""
+    return kind.itemsize == 1
+
+
+def _narrow(x: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor | None]:
+    """Give a tensor in a narrower type, and its scale; what is too large becomes the largest."""
     largest = torch.finfo(kind).max
-    top = x.abs().amax().float()
-    scale = top / largest if kind == torch.float8_e4m3fn else (top / largest).clamp_min(1.0)
-    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    if not _is_scaled(kind):
+        return x.clamp(-largest, largest).to(kind), None
+    scale = (x.abs().amax().float() / largest).clamp_min(torch.finfo(torch.float32).tiny)
     return (x / scale.to(x.dtype)).clamp(-largest, largest).to(kind), scale
 
 
@@ -77,7 +80,8 @@ def over_the_wire(x: Tensor, comm_dtype: str) -> Tensor:
     if kind == x.dtype:
         return x.clone(memory_format=torch.preserve_format)
     narrow, scale = _narrow(x, kind)
-    return narrow.to(x.dtype) * scale.to(x.dtype)
+    wide = narrow.to(x.dtype)
+    return wide if scale is None else wide * scale.to(x.dtype)
 
 
 class _Buffer:
@@ -90,11 +94,10 @@ class _Buffer:
         at = 0
         for key, layout in layouts.items():
             kind = wire_type(layout, comm_dtype)
-            scaled = kind != layout.dtype and kind != torch.bfloat16
             at = -(-at // kind.itemsize) * kind.itemsize  # tensors of one type leave no gaps
             self.places[key] = at, layout, kind
             at += kind.itemsize * torch.Size(layout.shape).numel()
-            if scaled:
+            if _is_scaled(kind):
                 at = -(-at // 4) * 4 + 4
         self.flat = torch.empty(at, dtype=torch.uint8, device=device)
 
@@ -112,7 +115,7 @@ class _Buffer:
             return
         narrow, scale = _narrow(x, kind)
         view.copy_(narrow)
-        if kind != torch.bfloat16:
+        if scale is not None:
             self._scale(at, layout, kind).copy_(scale.reshape(1))
 
     def unpack(self, key: Key) -> Tensor:
@@ -122,9 +125,9 @@ class _Buffer:
         if kind == layout.dtype:
             return view
         wide = view.to(layout.dtype)
-        return wide if kind == torch.bfloat16 else (
-            wide * self._scale(at, layout, kind).to(layout.dtype)
-        )  # fmt: skip
+        if not _is_scaled(kind):
+            return wide
+        return wide * self._scale(at, layout, kind).to(layout.dtype)
 
     def _view(self, at: int, layout: Layout, kind: torch.dtype) -> Tensor:
         size = kind.itemsize * torch.Size(layout.shape).numel()

@@ -118,7 +118,7 @@ def test_gh405_whole_sequence_over_sharded_frames(registries):
 
 
 # What each family's attention does with `model.attention_backend`.
-BACKENDS = {name: name.startswith("flux") for name in tiny.FAMILIES}
+BACKENDS = {name: name.startswith(("flux", "wan", "qwenimage")) for name in tiny.FAMILIES}
 
 
 @pytest.mark.parametrize(("name", "dispatches"), BACKENDS.items())

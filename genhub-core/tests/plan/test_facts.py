@@ -33,7 +33,7 @@ def observed(denoiser: Any, args: Any, kwargs: Any) -> list[tuple[Any, ...]]:
     def noting(path: str) -> Any:
         def hook(_: Any, given: Any, named: Any) -> None:
             hidden = given[0] if given else named["hidden_states"]
-            context = named.get("encoder_hidden_states")
+            context = given[1] if len(given) > 1 else named.get("encoder_hidden_states")
             kind = "self" if context is None else "cross"
             keys = None if context is None else context.shape[1]
             calls.append((path, kind, hidden.shape[1], keys, hidden.shape[2]))

@@ -123,6 +123,16 @@ def test_sizes_of_pipelines_are_as_reviewed() -> None:
         "seconds in vain": (Sized(unet=tiny.sd()), {"seconds": 2.0}),
         "seconds and height": (Sized(unet=tiny.sd()), {"seconds": 2.0, "height": 32}),
         "made to be a video": (Sized(unet=tiny.sd()), {"modality": "video"}),
+        "bare wan": (tiny.wan(), {}),
+        "frames of wan": (tiny.wan(), {"frames": 9}),
+        "frames of wan, one": (tiny.wan(), {"frames": 1}),
+        "frames of wan, rounded": (tiny.wan(), {"frames": 8, "height": 71, "width": 100}),
+        "autoencoder of wan": (
+            Sized(transformer=tiny.wan(), vae_scale_factor_temporal=2, vae_scale_factor_spatial=16),
+            {"height": 128, "width": 256},
+        ),
+        "first denoiser of wan is absent": (Sized(transformer=None, transformer_2=tiny.wan()), {}),
+        "bare qwenimage": (tiny.qwenimage(), {}),
         "two denoisers": (Sized(transformer=tiny.sd3(), transformer_2=tiny.flux()), {}),
     }
     texts = {}

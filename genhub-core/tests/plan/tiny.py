@@ -9,12 +9,12 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 
 from genhub.testing import families
-from genhub.testing.families import audioldm, flux, sd3, seeded, unet3d
+from genhub.testing.families import audioldm, flux, qwenimage, sd3, seeded, unet3d, wan
 from genhub.testing.families import unet2d as sd
 
 __all__ = [
-    "FAMILIES", "UNet2DConditionModel", "audioldm", "flux", "latents", "latents_of", "sd",
-    "sd3", "sd_three_levels", "seeded", "stable_diffusion", "unet3d",
+    "FAMILIES", "UNet2DConditionModel", "audioldm", "flux", "latents", "latents_of", "qwenimage",
+    "sd", "sd3", "sd_three_levels", "seeded", "stable_diffusion", "unet3d", "wan",
 ]  # fmt: skip
 
 
@@ -47,6 +47,7 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     "unet2d text": text_embedding,
     "unet2d xl": sdxl,
     "flux guided": lambda: flux(guidance_embeds=True),
+    "wan pictures": lambda: wan(in_channels=8, image_dim=10, added_kv_proj_dim=24),
 }
 
 

@@ -95,7 +95,7 @@ class Facts:
     """What is known of a loaded (or meta) pipeline; built once by the host."""
 
     modality: Modality
-    family: str  # unet2d unet3d motion svd audioldm audioldm2 sd3 flux other
+    family: str  # unet2d unet3d motion svd audioldm audioldm2 sd3 flux wan qwenimage other
     latent: Latent
     sites: tuple[Site, ...]
     probed_by: Literal["meta", "real step", "declaration"] = "meta"

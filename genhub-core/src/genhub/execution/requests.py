@@ -44,7 +44,7 @@ RESERVED = {
 }
 # Pipelines of these families take first noise of the latent's shape and scale it themselves.
 FREE_LATENTS = {"unet2d", "unet3d", "motion", "audioldm", "audioldm2", "sd3"}
-DIT_FAMILIES = {"sd3", "flux"}  # patches of 2x2 latent cells
+DIT_FAMILIES = {"sd3", "flux", "wan", "qwenimage"}  # patches of 2x2 latent cells
 
 Marker = Callable[[tuple[str, ...]], Mark | None]
 

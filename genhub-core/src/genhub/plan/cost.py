@@ -19,6 +19,8 @@ __all__ = ["cost_lines", "costs_in_words", "costs_of", "softmax_macs", "total_of
 
 Costs = Mapping[str, Cost | None]  # by path of the site; None = not known
 
+_WAN_TEXT = 512  # last tokens of the context that diffusers takes for the text of Wan
+
 
 def softmax_macs(site: Site, attn: Any) -> int | None:
     """Count the multiply-adds of softmax attention: one call for one sequence of the site.
@@ -33,12 +35,14 @@ def softmax_macs(site: Site, attn: Any) -> int | None:
     both = _size(attn, "add_q_proj") > 0  # and asks, too
     queries = own + context * both
     keys = own + context if added else context or own
+    first, second = (own, context) if added else (keys, 0)  # keys of to_k and of add_k_proj
+    if added and type(attn).__name__ == "WanAttention":  # a picture before the text, none of own
+        keys, first, second = context, _WAN_TEXT, context - _WAN_TEXT
     rows = {
         "to_q": own,
-        "to_k": own if added else keys,
-        "to_v": own if added else keys,
+        **dict.fromkeys(("to_k", "to_v"), first),
         "to_out": own,
-        **dict.fromkeys(("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"), context),
+        **dict.fromkeys(("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"), second),
     }
     projections = sum(count * _size(attn, name) for name, count in rows.items())
     return projections + 2 * queries * keys * site.heads * site.head_dim

@@ -22,7 +22,7 @@ Config = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Size:
-    """What one denoiser call works on: cells of the latent, frames, tokens of text."""
+    """What one denoiser call works on: cells and frames of the latent, tokens of text."""
 
     rows: int
     cols: int
@@ -40,7 +40,9 @@ class Family:
     shape: Callable[[Config, Size], tuple[int, ...]]  # of the latent, batch 1
     call: Callable[[Config, Size, Meta], Call]
     text: int = 77  # tokens of the prompt where the pipeline's tokenizer does not tell
-    sample_size: int = 64  # cells of the latent where the config does not tell
+    sample_size: int | tuple[int, int] = 64  # cells of the latent where the config does not tell
+    frames: int = 16  # of the video where neither config nor pipeline tells
+    temporal: int = 1  # frames of the video per frame of the latent where no pipeline tells
     patch: int = 0  # latent cells per token along one side; 0 for UNets, whose levels differ
 
     def example(self, config: Config, size: Size, kind: dtype) -> Call:
@@ -156,6 +158,34 @@ def _flux(config: Config, size: Size, meta: Meta) -> Call:
     }
 
 
+def _wan(config: Config, size: Size, meta: Meta) -> Call:
+    """Add the picture that the image-to-video models see, as tokens of CLIP."""
+    picture = config.get("image_dim")
+    return (), {
+        "hidden_states": meta(1, config["in_channels"], size.frames, size.rows, size.cols),
+        "timestep": meta(1),
+        "encoder_hidden_states": meta(1, size.text, config["text_dim"]),
+        **({"encoder_hidden_states_image": meta(1, _CLIP_TOKENS, picture)} if picture else {}),
+        "attention_kwargs": None,
+        "return_dict": False,
+    }
+
+
+def _qwenimage(config: Config, size: Size, meta: Meta) -> Call:
+    """Pack 2x2 cells of the latent into one token; a prompt alone in its batch needs no mask."""
+    rows, cols = size.rows // 2, size.cols // 2
+    return (), {
+        "hidden_states": meta(1, rows * cols, config["in_channels"]),
+        "timestep": meta(1),
+        "guidance": meta(1) if config["guidance_embeds"] else None,
+        "encoder_hidden_states_mask": None,
+        "encoder_hidden_states": meta(1, size.text, config["joint_attention_dim"]),
+        "img_shapes": [[(1, rows, cols)]],
+        "attention_kwargs": {},
+        "return_dict": False,
+    }
+
+
 def _text_width(config: Config) -> int:
     if config.get("encoder_hid_dim_type") == "text_proj":
         return int(config["encoder_hid_dim"])
@@ -199,6 +229,11 @@ def _frames_inside(config: Config, size: Size) -> tuple[int, ...]:
     return (1, config["in_channels"], size.frames, size.rows, size.cols)
 
 
+def _frames_refined(config: Config, size: Size) -> tuple[int, ...]:
+    """Leave out what stands beside the latent: the first frame of image-to-video models."""
+    return (1, config["out_channels"] or config["in_channels"], size.frames, size.rows, size.cols)
+
+
 def _frames_first(config: Config, size: Size) -> tuple[int, ...]:
     return (1, size.frames, config["out_channels"], size.rows, size.cols)
 
@@ -208,6 +243,8 @@ def _unpacked(config: Config, size: Size) -> tuple[int, ...]:
 
 
 _GENERATED_TOKENS = 8  # AudioLDM2's language model continues the prompt by so many embeddings
+
+_CLIP_TOKENS = 257  # patches of 14 x 14 pixels in 224 x 224, and one for the whole
 
 _AUDIOLDM = Family("audioldm", "audio", "BCTF", _picture, _audioldm)
 
@@ -226,5 +263,13 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
         "FluxTransformer2DModel": Family(
             "flux", "image", "BCHW", _unpacked, _flux, text=512, sample_size=128, patch=2
         ),
+        "WanTransformer3DModel": Family(
+            "wan", "video", "BCFHW", _frames_refined, _wan,
+            text=512, sample_size=(60, 104), frames=81, temporal=4, patch=2,
+        ),
+        "QwenImageTransformer2DModel": Family(
+            "qwenimage", "image", "BCHW", _unpacked, _qwenimage,
+            text=512, sample_size=128, patch=2,
+        ),
     }
-)
+)  # fmt: skip

@@ -101,12 +101,12 @@ def _patches(latent: Lattice, patch: int) -> Lattice:
 def _axis(
     path: str, attn: Any, seen: Seen, patches: Lattice
 ) -> Literal["spatial", "temporal", "joint"]:
-    """Tell what the tokens are: cells, frames, or cells together with text (MMDiT)."""
+    """Tell what the tokens are: cells, frames, or cells with text (MMDiT) or of all frames."""
     if _TEMPORAL & set(path.split(".")):
         return "temporal"
     in_transformer = path.split(".", 1)[0] not in _STAGES
     attends_to_text_too = getattr(attn, "add_k_proj", None) is not None and seen.context is not None
-    text_is_in_the_stream = patches is not None and seen.tokens > patches[0] * patches[1]
-    if in_transformer and (attends_to_text_too or text_is_in_the_stream):
+    more_than_a_picture = patches is not None and seen.tokens > patches[0] * patches[1]
+    if in_transformer and (attends_to_text_too or more_than_a_picture):
         return "joint"
     return "spatial"

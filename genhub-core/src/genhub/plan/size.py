@@ -36,7 +36,7 @@ class Fit:
 
 def fit(pipeline: Any, denoiser: Any, family: Family, asked: Asked) -> Fit:
     """Work out rows and columns as the pipelines of this family do."""
-    factor = int(getattr(pipeline, "vae_scale_factor", 8))
+    factor = _factor(pipeline)
     vocoder = getattr(pipeline, "vocoder", None)
     note = ""
     if vocoder is not None and hasattr(vocoder.config, "upsample_rates"):
@@ -46,14 +46,31 @@ def fit(pipeline: Any, denoiser: Any, family: Family, asked: Asked) -> Fit:
         if asked.seconds is not None and asked.height is None:
             note = "seconds have no meaning for this pipeline: sites are those of its default size"
     frames = asked.frames or default_of(pipeline, "num_frames")
-    frames = frames or denoiser.config.get("num_frames") or 16
-    return Fit(Size(rows, cols, int(frames), _text_tokens(pipeline, family)), factor, note)
+    frames = frames or denoiser.config.get("num_frames") or family.frames
+    times = int(getattr(pipeline, "vae_scale_factor_temporal", family.temporal))
+    size = Size(rows, cols, _latent_frames(int(frames), times), _text_tokens(pipeline, family))
+    return Fit(size, factor, note)
 
 
 def default_of(pipeline: Any, argument: str) -> Any:
     """Give the default of an argument of the pipeline's call, None where there is none."""
     parameter = inspect.signature(type(pipeline).__call__).parameters.get(argument)
     return None if parameter is None or parameter.default is parameter.empty else parameter.default
+
+
+def _factor(pipeline: Any) -> int:
+    for name in ("vae_scale_factor", "vae_scale_factor_spatial"):
+        if hasattr(pipeline, name):
+            return int(getattr(pipeline, name))
+    return 8
+
+
+def _latent_frames(frames: int, times: int) -> int:
+    """Count frames of the latent: the first one alone, then one per `times` frames.
+
+    Pipelines round what is asked to `times` k + 1 frames, upwards where the rest is 2 or more.
+    """
+    return frames if times == 1 else frames // times + 1
 
 
 def _cells(

@@ -13,11 +13,13 @@ from diffusers import (
     AudioLDM2UNet2DConditionModel,
     DDIMScheduler,
     FluxTransformer2DModel,
+    QwenImageTransformer2DModel,
     SD3Transformer2DModel,
     UNet2DConditionModel,
     UNet3DConditionModel,
     UNetMotionModel,
     UNetSpatioTemporalConditionModel,
+    WanTransformer3DModel,
 )
 from torch import Tensor
 from torch.nn import Parameter
@@ -45,6 +47,7 @@ _CROSS = {
     "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
 }
 _UNCOND = 10_000  # what is drawn from seed + 10,000 stands for the empty prompt
+_TWO_CALLS = ("wan", "qwenimage")  # whose pipelines call once per branch of guidance
 _SHARED = ("txt_ids", "img_ids")  # arguments that all samples of a batch have in common
 
 
@@ -150,6 +153,27 @@ def flux(**changes: Any) -> FluxTransformer2DModel:
     )
 
 
+def wan(**changes: Any) -> WanTransformer3DModel:
+    """Make a video transformer: one attention to all cells of all frames, one to the text."""
+    sizes = {"in_channels": 4, "out_channels": 4, "num_layers": 2, "num_attention_heads": 2}
+    widths = {"attention_head_dim": 12, "text_dim": 12, "freq_dim": 8, "ffn_dim": 16}
+    return seeded(WanTransformer3DModel, **(sizes | widths | {"rope_max_seq_len": 64} | changes))
+
+
+def qwenimage() -> QwenImageTransformer2DModel:
+    """Make a transformer of two streams, picture and text, that attend together."""
+    return seeded(
+        QwenImageTransformer2DModel,
+        in_channels=16,
+        out_channels=4,
+        num_layers=2,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        joint_attention_dim=12,
+        axes_dims_rope=(2, 2, 4),
+    )
+
+
 FAMILIES: Mapping[str, Callable[[], Any]] = MappingProxyType(
     {
         "unet2d": unet2d,
@@ -160,6 +184,8 @@ FAMILIES: Mapping[str, Callable[[], Any]] = MappingProxyType(
         "audioldm2": audioldm2,
         "sd3": sd3,
         "flux": flux,
+        "wan": wan,
+        "qwenimage": qwenimage,
     }
 )
 
@@ -167,10 +193,13 @@ FAMILIES: Mapping[str, Callable[[], Any]] = MappingProxyType(
 class TinyPipeline:
     """A denoiser and a scheduler, looped: no text encoder, no autoencoder.
 
+    Guidance doubles the batch, or calls the denoiser twice where pipelines of its family do.
+
     Inputs of a sample are drawn from its seed, so that a batch is its samples, one per row.
     """
 
     vae_scale_factor = 8
+    vae_scale_factor_temporal = 1
     default_sample_size = 8
 
     def __init__(self, denoiser: Any) -> None:
@@ -190,7 +219,7 @@ class TinyPipeline:
         guidance: float = 1.0,
         num_frames: int = 3,
     ) -> Tensor:
-        """Give the last latents of samples drawn from `seeds`; guidance doubles the batch."""
+        """Give the last latents of samples drawn from `seeds`, one per row."""
         return list(self.stepwise(seeds, steps, guidance))[-1]
 
     def stepwise(
@@ -202,28 +231,39 @@ class TinyPipeline:
         start = args[0] if args else kwargs["hidden_states"]
         if self.do_classifier_free_guidance:
             _, without = self._inputs([seed + _UNCOND for seed in seeds])
-            kwargs = _batch([without, kwargs])
         self.scheduler.set_timesteps(steps)
         x: Any = None
         for t in self.scheduler.timesteps:
             sample = start if x is None else _behind(x, start)
-            noise = self._noise(sample, t, kwargs, guidance)
+            if self.do_classifier_free_guidance:
+                cond, uncond = self._branches(sample, t, kwargs, without)
+                noise = uncond + guidance * (cond - uncond)
+            else:
+                noise = self._noise(sample, t, kwargs)
             before = _front(sample, noise)
             x = self.scheduler.step(noise, t, before, return_dict=False)[0]
             yield x
 
-    def _noise(self, sample: Tensor, t: Tensor, kwargs: dict[str, Any], guidance: float) -> Tensor:
-        batch = torch.cat([sample] * 2) if guidance > 1 else sample
+    def _branches(
+        self, sample: Tensor, t: Tensor, kwargs: dict[str, Any], without: dict[str, Any]
+    ) -> tuple[Tensor, Tensor]:
+        """Give the noise with and without the prompt."""
+        family = family_of(self.denoiser)
+        if family is not None and family.name in _TWO_CALLS:
+            with self.denoiser.cache_context("cond"):
+                cond = self._noise(sample, t, kwargs)
+            with self.denoiser.cache_context("uncond"):
+                return cond, self._noise(sample, t, without)
+        both = self._noise(torch.cat([sample] * 2), t, _batch([without, kwargs]))
+        uncond, cond = both.chunk(2)
+        return cond, uncond
+
+    def _noise(self, sample: Tensor, t: Tensor, kwargs: dict[str, Any]) -> Tensor:
         with torch.no_grad():
-            if "hidden_states" in kwargs:
-                now = {"hidden_states": batch, "timestep": t.expand(len(batch)).to(batch)}
-                noise: Tensor = self.denoiser(**(kwargs | now))[0]
-            else:
-                noise = self.denoiser(batch, t, **kwargs)[0]
-        if guidance <= 1:
-            return noise
-        uncond, cond = noise.chunk(2)
-        return uncond + guidance * (cond - uncond)
+            if "hidden_states" not in kwargs:
+                return self.denoiser(sample, t, **kwargs)[0]
+            now = {"hidden_states": sample, "timestep": t.expand(len(sample)).to(sample)}
+            return self.denoiser(**(kwargs | now))[0]
 
     def _inputs(self, seeds: Sequence[int]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         denoiser = self.denoiser
@@ -303,6 +343,8 @@ def _batch(rows: Sequence[Any], key: str = "") -> Any:
         return torch.cat(list(rows))
     if isinstance(first, dict):
         return {name: _batch([row[name] for row in rows], name) for name in first}
+    if isinstance(first, list):  # QwenImage's shapes of pictures
+        return [one for row in rows for one in row]
     if isinstance(first, tuple):
         return tuple(_batch([row[i] for row in rows]) for i in range(len(first)))
     return first

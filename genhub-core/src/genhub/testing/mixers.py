@@ -25,7 +25,10 @@ __all__ = ["AttentionMixerTests"]
 Settings = dict[str, Any]
 
 # Families unlike each other come first: pictures, video, a transformer, sound.
-_ORDER = ("unet2d", "motion", "flux", "audioldm2", "unet3d", "svd", "sd3", "audioldm")
+_ORDER = (
+    *("unet2d", "motion", "flux", "audioldm2", "unet3d", "svd", "sd3", "audioldm"),
+    *("wan", "qwenimage"),
+)
 
 
 class AttentionMixerTests(PluginTests):

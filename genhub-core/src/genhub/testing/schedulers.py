@@ -37,6 +37,7 @@ class ParallelSchedulerTests(PluginTests):
     worlds: ClassVar[Sequence[int]] = ()
     families: ClassVar[Sequence[str]] = (
         *("unet2d", "sd3", "motion", "audioldm2", "unet3d", "svd", "flux", "audioldm"),
+        *("wan", "qwenimage"),
     )
     steps: ClassVar[int] = 3
     guidance: ClassVar[float] = 3.0
