@@ -68,7 +68,7 @@ def warn_of_call(form: Form, total: int) -> None:
         )  # fmt: skip
     elif total < _FEW_CALLS:
         log.warning(
-            "neighbouring calls of %d are hardly alike, and what ranks read of each other is %d "
-            "old: pictures may suffer; cfg-parallel changes none",
+            "%d calls are few: neighbouring ones are hardly alike, and ranks read of each other "
+            "what is %d old; pictures may suffer, and cfg-parallel changes none",
             total, form.stride,
         )  # fmt: skip

@@ -11,6 +11,7 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from genhub.api import GenHubError
@@ -173,7 +174,11 @@ def _equal_runs(graph: Graph, n: int) -> list[list[str]]:
             hint=f"set components to {len(blocks)} at most",
         )
     ends = [len(blocks) * i // n for i in range(n + 1)]
+<<<<<<< HEAD
     runs = [blocks[a:b] for a, b in itertools.pairwise(ends)]
+=======
+    runs = [blocks[a:b] for a, b in pairwise(ends)]
+>>>>>>> w/graph-split
     runs[-1] += [unit.path for unit in graph.units if unit.path not in blocks]
     return runs
 
