@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import inf
 from typing import Literal
 
@@ -96,7 +96,7 @@ def auto_split(
     Components are contiguous in order of execution; with `wrap` the last one owns the first units,
     too, so that skip connections of high resolution stay where they are (None: whichever is
     better). Found is the least cost of the dearest component and, among all cuts that exceed it by
-    `slack` at most, the one that the fewest bytes pass. `costs` per unit stand in for multiply-adds.
+    `slack` at most, the one that the fewest bytes pass. `costs` per unit replace multiply-adds.
 
     Raises GenHubError (GH407) where there are fewer units than components.
     """
@@ -110,7 +110,7 @@ def auto_split(
     cuts = (chain.lightest(n, head, limit) for head in heads if dearest[head] <= limit)
     _, head, bounds = min(cut for cut in cuts if cut is not None)
     order = [unit.path for unit in graph.units]
-    runs = [order[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    runs = [order[a:b] for a, b in pairwise(bounds)]
     runs[-1] = order[:head] + runs[-1]
     return Split(tuple(tuple(run) for run in runs), head > 0, "auto")
 
@@ -162,7 +162,7 @@ class _Chain:
     def lightest(
         self, n: int, head: int, limit: float
     ) -> tuple[tuple[int, float], int, tuple[int, ...]] | None:
-        """Give ((bytes, dearest), head, bounds) of the cut within a limit that fewest bytes pass."""
+        """Give ((bytes, dearest), head, bounds) of the lightest cut within a limit."""
         best: dict[int, tuple[tuple[int, float], tuple[int, ...]]] = {head: ((0, 0.0), (head,))}
         for left in reversed(range(n)):  # components still to come after this one
             found: dict[int, tuple[tuple[int, float], tuple[int, ...]]] = {}
