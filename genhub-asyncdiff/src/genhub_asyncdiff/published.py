@@ -7,7 +7,6 @@ downsampler. A bar parts the components.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -175,10 +174,10 @@ def _equal_runs(graph: Graph, n: int) -> list[list[str]]:
         )
     ends = [len(blocks) * i // n for i in range(n + 1)]
 <<<<<<< HEAD
-    runs = [blocks[a:b] for a, b in itertools.pairwise(ends)]
+    runs = [blocks[a:b] for a, b in pairwise(ends)]
 =======
     runs = [blocks[a:b] for a, b in pairwise(ends)]
->>>>>>> w/graph-split
+>>>>>>> w/graph
     runs[-1] += [unit.path for unit in graph.units if unit.path not in blocks]
     return runs
 

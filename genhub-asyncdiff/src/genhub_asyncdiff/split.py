@@ -91,8 +91,7 @@ def auto_split(
     Components are contiguous in order of execution; with `wrap` the last one owns the first units,
     too, so that skip connections of high resolution stay where they are (None: whichever is
     better). Found is the least cost of the dearest component and, among all cuts that exceed it by
-    `slack` at most, the one that the fewest bytes pass. `costs` are by unit, in place of
-    multiply-adds.
+    `slack` at most, the one that the fewest bytes pass. `costs` per unit replace multiply-adds.
 
     Raises GenHubError (GH407) where there are fewer units than components.
     """
