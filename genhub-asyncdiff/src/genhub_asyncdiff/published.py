@@ -173,11 +173,7 @@ def _equal_runs(graph: Graph, n: int) -> list[list[str]]:
             hint=f"set components to {len(blocks)} at most",
         )
     ends = [len(blocks) * i // n for i in range(n + 1)]
-<<<<<<< HEAD
     runs = [blocks[a:b] for a, b in pairwise(ends)]
-=======
-    runs = [blocks[a:b] for a, b in pairwise(ends)]
->>>>>>> w/graph
     runs[-1] += [unit.path for unit in graph.units if unit.path not in blocks]
     return runs
 
