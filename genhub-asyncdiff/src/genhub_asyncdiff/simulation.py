@@ -7,13 +7,11 @@ from contextlib import contextmanager
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from genhub.api import Context, Facts, Needs
+from genhub.api import Context, Facts, Needs, Registries
 from genhub_asyncdiff.plugin import AsyncDiff
 
 if TYPE_CHECKING:
     from torch.nn import Module
-
-    from genhub.execution.result import RunResult
 
 __all__ = ["VIRTUAL", "VirtualAsyncDiff", "registries", "simulate"]
 
@@ -50,10 +48,8 @@ class VirtualAsyncDiff(AsyncDiff):
             yield Installed((0,), engine)
 
 
-def registries() -> Any:
+def registries() -> Registries:
     """Give what is installed, and the virtual driver."""
-    from genhub.registry import Registries
-
     found = Registries()
     found.get("parallel_schedulers").add(VIRTUAL, VirtualAsyncDiff)
     return found
@@ -67,8 +63,8 @@ def simulate(
     pipeline: Any = None,
     output: str | PathLike[str] | None = None,
     quiet: bool = True,
-) -> RunResult:
-    """Run a config serially and under several schedules, on this one device.
+) -> Any:
+    """Run a config serially and under several schedules, on this one device; gives a run's result.
 
     `schedules` names blocks like `{"components": 2, "stride": 2}`. Every picture is the one that
     ranks would make, bit for bit on the same kind of device. The run's report shows them side by
