@@ -85,9 +85,7 @@ def speed(rounds: int, steps: int, count: Count) -> dict[str, Any]:
         over_published.append(taken["published exchange"] / taken["asyncdiff"])
         rounds_ = AsyncDiffConfig(**BASE).form.rounds(steps)
         bounds.append(steps / (BASE["warmup"] + rounds_ * max(both[0]["shares"])))
-    rows = {
-        name: {"seconds": _spread([each[name] for each in seconds])} for name in seconds[0]
-    }
+    rows = {name: {"seconds": _spread([each[name] for each in seconds])} for name in seconds[0]}
     return {
         "seconds": rows,
         "ratios": {

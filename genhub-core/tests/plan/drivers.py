@@ -116,6 +116,9 @@ class Watch(AttentionMixer):
     def before_call(self, ctx):
         clock = ctx.clock
         self.calls.append((clock.step, clock.steps, clock.call, clock.branch, float(clock.t)))
+        if clock.timesteps is not None:
+            times = [float(t) for t in clock.timesteps]
+            self.evaluations.append((clock.evaluation, len(times), times[clock.evaluation]))
 
     def reset(self):
         self.resets += 1
