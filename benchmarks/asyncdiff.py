@@ -125,7 +125,9 @@ def cheaper_calls(steps: int) -> dict[str, Any]:
     serial = statistics.median(wall for wall, _ in made[0][0].calls)
     rows = {}
     for i, (mode, most) in enumerate(WARMUP_MODES.items(), start=1):
-        calls = [max(times) for times in zip(*(_walls(rank[i])[1:half] for rank in made))]
+        calls = [
+            max(times) for times in zip(*(_walls(rank[i])[1:half] for rank in made), strict=False)
+        ]
         share = (statistics.median(calls) if calls else 0.0) / serial
         rows[f"full call, warmup_mode {mode}"] = _share(share, "wall", most)
     free = range(4, steps, 2)

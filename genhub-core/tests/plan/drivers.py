@@ -91,6 +91,7 @@ class Watch(AttentionMixer):
     def __init__(self, config=None) -> None:
         super().__init__(config)
         self.calls: list[tuple[int, int, int, str | None, float]] = []
+        self.evaluations: list[tuple[int, int, float]] = []  # which, of how many, and its time
         self.inside: list[float] = []
         self.resets = 0
         self.prepared = 0
