@@ -26,7 +26,7 @@ DIST = ROOT / "dist"
 EXAMPLES = ROOT / "genhub-core" / "src" / "genhub" / "examples"
 CONSTRAINTS = ROOT / "constraints.txt"
 LOWEST = ROOT / "constraints-min.txt"
-PLUGINS = ["linfusion"]
+PLUGINS = ["linfusion", "asyncdiff"]
 PACKAGES = ["core", *PLUGINS]
 # These need the extra [run]. Of folders with a conftest.py the last is found by `import conftest`,
 # and that must be the one of execution.

@@ -180,9 +180,9 @@ class GoldenPipeline:
                     ids = torch.tensor([[64, 64, 0, 0, 64, 64]] * 2 * batch, dtype=self.dtype)
                     added = {"added_cond_kwargs": {"text_embeds": pooled, "time_ids": ids}}
                 both = self.scheduler.scale_model_input(both, t)
-                eps = self.unet(
-                    both, t, encoder_hidden_states=prompt, return_dict=False, **added
-                )[0]
+                eps = self.unet(both, t, encoder_hidden_states=prompt, return_dict=False, **added)[
+                    0
+                ]
             u, c = eps.chunk(2)
             x = self.scheduler.step(u + GUIDANCE * (c - u), t, x, return_dict=False)[0]
             after.append(x[0])

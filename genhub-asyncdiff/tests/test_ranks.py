@@ -122,4 +122,6 @@ def test_ranks_keep_only_their_weights(kind):
         cutting = each.plan.first
         assert held <= 1.1 * (cutting.params[each.engine.form.component(rank)] + cutting.replicated)
         assert rank not in each.outputs or relative(result, one) < 1e-12
-    assert all(torch.equal(value, before[name]) for name, value in pipe.denoiser.state_dict().items())
+    assert all(
+        torch.equal(value, before[name]) for name, value in pipe.denoiser.state_dict().items()
+    )

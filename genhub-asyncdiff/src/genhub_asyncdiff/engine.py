@@ -226,9 +226,7 @@ class Engine(ABC):
         self._turn = Turn(slot, call, seat, seat.computes, publishes=not last and not twice)
         return self._at(slot, arguments, call, time, forward)
 
-    def _at(
-        self, slot: Slot, arguments: Arguments, call: Call, time: int, forward: Forward
-    ) -> Any:
+    def _at(self, slot: Slot, arguments: Arguments, call: Call, time: int, forward: Forward) -> Any:
         """Run the denoiser at the timestep of another call."""
         if time == call.index:
             return arguments.run(forward)

@@ -11,11 +11,12 @@ import diffusers
 import torch
 from torch.nn import Module
 
-from genhub.api import Communicator, Context, GenHubError, GuidanceSplit
+from genhub.api import Communicator, Context, GuidanceSplit
 from genhub_asyncdiff.engine import Engine, Options
 from genhub_asyncdiff.halved import HalvedEngine
 from genhub_asyncdiff.hooks import ControlHook, DenoiserHook, PartHook, hooked
 from genhub_asyncdiff.pipelined import PipelinedEngine
+from genhub_asyncdiff.plan import installed_plan
 from genhub_asyncdiff.ranks import RankEngine
 from genhub_asyncdiff.shards import sharded
 
@@ -53,9 +54,8 @@ def installed(config: AsyncDiffConfig, ctx: Context, plan: AsyncPlan) -> Iterato
         lines = ctx.comm.split(cfg=2, stage=plan.form.world)
         stage, cfg = lines["stage"], lines["cfg"]
     _shake_hands(ctx, ctx.comm)
-    engine = _ENGINES[config.warmup_mode](
-        ctx, plan.form, plan.cuttings, options_of(config), stage
-    )
+    plan = installed_plan(config, ctx, plan)
+    engine = _ENGINES[config.warmup_mode](ctx, plan.form, plan.cuttings, options_of(config), stage)
     with ExitStack() as stack:
         if config.shard_weights:
             stack.enter_context(sharded(ctx.denoisers, plan.cuttings, plan.form, stage))
@@ -68,9 +68,7 @@ def installed(config: AsyncDiffConfig, ctx: Context, plan: AsyncPlan) -> Iterato
 
 def options_of(config: AsyncDiffConfig) -> Options:
     """Give what the engine is told beside the schedule."""
-    return Options(
-        config.extrapolate, config.comm_dtype, config.refresh_threshold, config.overlap
-    )
+    return Options(config.extrapolate, config.comm_dtype, config.refresh_threshold, config.overlap)
 
 
 def hooks_of(engine: Engine, ctx: Context) -> list[tuple[Module, Any]]:
@@ -79,9 +77,7 @@ def hooks_of(engine: Engine, ctx: Context) -> list[tuple[Module, Any]]:
     for name, cutting in engine.cuttings.items():
         denoiser = getattr(ctx.denoisers[name], "_orig_mod", ctx.denoisers[name])
         hooks.append((denoiser, DenoiserHook(engine, name)))
-        hooks += [
-            (denoiser.get_submodule(path), PartHook(engine, path)) for path in cutting.parts
-        ]
+        hooks += [(denoiser.get_submodule(path), PartHook(engine, path)) for path in cutting.parts]
     control = getattr(ctx.pipeline, "controlnet", None)
     if isinstance(control, Module):
         hooks.append((control, ControlHook(engine)))

@@ -1,14 +1,14 @@
-"""The plan of a run: every denoiser cut, and what follows for bytes, time and who has the output."""
+"""The plan of a run: denoisers cut, and what follows for bytes, time and outputs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from genhub.api import Facts, GenHubError
+from genhub.api import Context, Facts, GenHubError
 from genhub_asyncdiff.cutting import Cutting
 from genhub_asyncdiff.schedule import Form
 from genhub_asyncdiff.timeline import timeline
@@ -16,9 +16,10 @@ from genhub_asyncdiff.timeline import timeline
 if TYPE_CHECKING:
     from torch.nn import Module
 
+    from genhub_asyncdiff.graph import Graph
     from genhub_asyncdiff.plugin import AsyncDiffConfig
 
-__all__ = ["AsyncPlan", "cut", "make_plan"]
+__all__ = ["AsyncPlan", "cut", "installed_plan", "make_plan", "traced"]
 
 _STEPS = 50  # of the generation that `speedup` speaks of
 _BRANCHES = 2  # a denoiser is called for the prompt and for what shall not be there
@@ -149,14 +150,7 @@ def cut(
 
     What was cut lately is remembered: variants of a run, and ranks that are threads, plan at once.
     """
-    try:
-        args, kwargs = facts.example_call(name)
-    except LookupError as error:
-        raise GenHubError(
-            "GH407",
-            f"{name} cannot be cut: nothing is known of how {type(denoiser).__name__} is called",
-            hint="attach to a pipeline that runs, so that one step of it can be watched",
-        ) from error
+    args, kwargs = _example(facts, name, denoiser)
     asked = (config.components, config.split, config.wrap, costs)
     key = _digest(repr(asked), _architecture(denoiser), _shapes((args, kwargs)))
     with _PLANNING:
@@ -172,9 +166,55 @@ _REMEMBERED = 64
 _PLANNING = Lock()
 
 
-def _cut(
-    config: AsyncDiffConfig, denoiser: Module, args: Any, kwargs: Any, costs: Any
-) -> Cutting:
+def traced(facts: Facts, name: str, denoiser: Module) -> Graph:
+    """Follow the tensors of one call of a denoiser, at the size of the run."""
+    from genhub_asyncdiff.graph import meta_twin, trace
+    from genhub_asyncdiff.units import find_units
+
+    twin = meta_twin(denoiser)
+    return trace(twin, *_example(facts, name, denoiser), find_units(twin))
+
+
+def installed_plan(config: AsyncDiffConfig, ctx: Context, plan: AsyncPlan) -> AsyncPlan:
+    """Cut the denoisers as they are now: mixers may have changed what their units cost.
+
+    With `split_metric: time` rank 0 times the units, and all ranks take its figures.
+    """
+    cuttings = {}
+    for name, denoiser in ctx.denoisers.items():
+        core = getattr(denoiser, "_orig_mod", denoiser)
+        costs = _times(ctx, name, core) if config.split_metric == "time" else None
+        cuttings[name] = cut(config, ctx.facts, name, core, costs)
+    return replace(plan, cuttings=cuttings)
+
+
+def _times(ctx: Context, name: str, denoiser: Module) -> tuple[float, ...]:
+    from genhub_asyncdiff.profile import example_batch, profile
+
+    graph = traced(ctx.facts, name, denoiser)
+    times: list[float] = []
+    if ctx.comm.rank == 0:
+        parameter = next(denoiser.parameters())
+        call = example_batch(
+            ctx.facts.example_call(name), _BRANCHES, parameter.device, parameter.dtype
+        )
+        found = profile(denoiser, *call, [unit.path for unit in graph.units])
+        times = list(found.units)
+    return tuple(ctx.comm.gather_objects(times)[0])
+
+
+def _example(facts: Facts, name: str, denoiser: Module) -> Any:
+    try:
+        return facts.example_call(name)
+    except LookupError as error:
+        raise GenHubError(
+            "GH407",
+            f"{name} cannot be cut: nothing is known of how {type(denoiser).__name__} is called",
+            hint="attach to a pipeline that runs, so that one step of it can be watched",
+        ) from error
+
+
+def _cut(config: AsyncDiffConfig, denoiser: Module, args: Any, kwargs: Any, costs: Any) -> Cutting:
     from genhub_asyncdiff.graph import meta_twin, trace, trace_units
     from genhub_asyncdiff.published import published_split
     from genhub_asyncdiff.split import auto_split, given_split, owners, shares

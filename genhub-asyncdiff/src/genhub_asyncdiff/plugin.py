@@ -112,7 +112,9 @@ class AsyncDiffConfig(PluginConfig):
                 f"split has {len(self.split)} lists of modules for {self.components} components"
             )
         if self.split != "auto" and self.split_metric == "time":
-            raise ValueError("split_metric: time balances split: auto; a given split stays as it is")
+            raise ValueError(
+                "split_metric: time balances split: auto; a given split stays as it is"
+            )
         if self.warmup_mode == "cfg" and self.form.world == 1:
             raise ValueError("warmup_mode: cfg needs two ranks or more; this block uses one")
         return self

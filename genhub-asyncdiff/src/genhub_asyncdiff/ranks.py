@@ -44,9 +44,7 @@ class RankEngine(Engine):
             name: [Seat.of(cutting, form, comm.rank)] for name, cutting in cuttings.items()
         }
         everyone = len(cuttings) > 1 or getattr(ctx.pipeline, "controlnet", None) is not None
-        self.exact = {
-            name: cutting.exact(form, everyone) for name, cutting in cuttings.items()
-        }
+        self.exact = {name: cutting.exact(form, everyone) for name, cutting in cuttings.items()}
         self._checked = self._compared = self._drifted = False
 
     def end(self, lost: bool = False) -> None:
@@ -138,14 +136,15 @@ class RankEngine(Engine):
         far = [
             rank
             for rank, x in enumerate(others)
-            if rank in exact and not (x - others[exact[0]]).norm() <= _DRIFT * others[exact[0]].norm()
+            if rank in exact
+            and not (x - others[exact[0]]).norm() <= _DRIFT * others[exact[0]].norm()
         ]
         if far:
             listed = ", ".join(map(str, far))
             raise GenHubError(
                 "GH609",
-                f"after warm-up rank {listed} denoises other latents than rank {exact[0]}: the scheduler "
-                "draws noise, and the ranks draw different noise",
+                f"after warm-up rank {listed} denoises other latents than rank {exact[0]}: their "
+                "scheduler draws noise, and each rank draws its own",
                 hint="give the pipeline a generator with the same seed on every rank",
             )
         self._compared = True

@@ -40,8 +40,10 @@ class VirtualAsyncDiff(AsyncDiff):
         """Put the hooks of all devices in place while the context lasts."""
         from genhub_asyncdiff.hooks import hooked
         from genhub_asyncdiff.install import Installed, hooks_of, options_of
+        from genhub_asyncdiff.plan import installed_plan
         from genhub_asyncdiff.virtual import VirtualEngine
 
+        plan = installed_plan(self.config, ctx, plan)
         engine = VirtualEngine(ctx, plan.form, plan.cuttings, options_of(self.config))
         with hooked(hooks_of(engine, ctx)):
             yield Installed((0,), engine)
@@ -80,7 +82,8 @@ def simulate(
     variants = {name: {"parallel": {"type": VIRTUAL, **s}} for name, s in schedules.items()}
     changes = {
         "parallel": None,
-        "launch": {},
+        "launch.processes": 1,
+        "launch.simulate": False,
         "variants": variants,
         "compare": ["baseline", *variants],
         **(set or {}),

@@ -96,7 +96,7 @@ def auto_split(
     Components are contiguous in order of execution; with `wrap` the last one owns the first units,
     too, so that skip connections of high resolution stay where they are (None: whichever is
     better). Found is the least cost of the dearest component and, among all cuts that exceed it by
-    `slack` at most, the one that the fewest bytes pass. `costs` per unit replace multiply-adds.
+    `slack` at most, the one that the fewest bytes pass. `costs`, per unit, replace multiply-adds.
 
     Raises GenHubError (GH407) where there are fewer units than components.
     """
@@ -162,7 +162,7 @@ class _Chain:
     def lightest(
         self, n: int, head: int, limit: float
     ) -> tuple[tuple[int, float], int, tuple[int, ...]] | None:
-        """Give ((bytes, dearest), head, bounds) of the lightest cut within a limit."""
+        """Give ((bytes, dearest), head, bounds) of the cut in a limit that fewest bytes pass."""
         best: dict[int, tuple[tuple[int, float], tuple[int, ...]]] = {head: ((0, 0.0), (head,))}
         for left in reversed(range(n)):  # components still to come after this one
             found: dict[int, tuple[tuple[int, float], tuple[int, ...]]] = {}

@@ -29,9 +29,7 @@ def timeline(plan: AsyncPlan) -> str:
             elif call.phase == "free":
                 row.append("-")
             else:
-                read = "".join(
-                    f"{letters[c]}{last}" for c in sorted(_sources(plan, component))
-                )
+                read = "".join(f"{letters[c]}{last}" for c in sorted(_sources(plan, component)))
                 time = form.time(device, call, total)
                 at = "" if time == call.index else f";t{time}"
                 row.append(f"{letters[component]}{call.index}({read}{at})")

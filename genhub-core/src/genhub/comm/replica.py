@@ -17,9 +17,9 @@ def replica(pipeline: Any) -> Any:
     """Copy a pipeline, or a bare module, so that a thread of its own may call and change it.
 
     Every module is distinct and every parameter and buffer shared: memory does not grow, and what
-    changes a weight in place changes it for all. The scheduler is copied; tokenizers and the rest
-    are the same objects. Drivers attached to the original do not act in the copy: make replicas
-    first, then attach to each.
+    changes a weight in place changes it for all. The scheduler is copied, and so are tokenizers,
+    which remember how they pad and cut; the rest are the same objects. Drivers attached to the
+    original do not act in the copy: make replicas first, then attach to each.
 
     Raises GenHubError (GH407) where a module is offloaded: its hooks move weights that the copies
     would share.
@@ -37,10 +37,14 @@ def replica(pipeline: Any) -> Any:
     if isinstance(pipeline, Module):
         return copy.deepcopy(pipeline, shared)
     twin = copy.copy(pipeline)
-    own = {**modules, "scheduler": getattr(pipeline, "scheduler", None)}
+    own = {**modules, **_tokenizers(pipeline), "scheduler": getattr(pipeline, "scheduler", None)}
     vars(twin).update({name: copy.deepcopy(part, shared) for name, part in own.items()})
     return twin
 
 
 def _modules(pipeline: Any) -> Mapping[str, Module]:
     return {name: part for name, part in vars(pipeline).items() if isinstance(part, Module)}
+
+
+def _tokenizers(pipeline: Any) -> Mapping[str, Any]:
+    return {name: part for name, part in vars(pipeline).items() if hasattr(part, "batch_decode")}
