@@ -51,9 +51,7 @@ class Cutting:
             reads[edge.consumer].append(key)
             sizes[key] = unit.sizes[edge.leaf.index], unit.itemsizes[edge.leaf.index]
         fed = {
-            o
-            for unit, o in zip(parts.units, owners, strict=True)
-            if parts.sample in unit.inputs
+            o for unit, o in zip(parts.units, owners, strict=True) if parts.sample in unit.inputs
         }
         if parts.sample in parts.output_inputs:
             fed.add(tail)
