@@ -254,7 +254,7 @@ def bench(session: nox.Session) -> None:
     """Run the benchmarks and store their figures; arguments name some of them."""
     python = _thin(session, "bench", PACKAGES)
     every = [path.stem for path in sorted((ROOT / "benchmarks").glob("*.py"))]
-    chosen = session.posargs or [n for n in every if n not in ("baselines", "machine")]
+    chosen = session.posargs or [n for n in every if n not in ("baselines", "machine", "two_cores")]
     for name in chosen:
         session.run(python, str(ROOT / "benchmarks" / f"{name}.py"), external=True)
 

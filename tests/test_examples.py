@@ -119,6 +119,37 @@ def test_guidance_on_two_ranks_makes_the_pictures_of_one(tmp_path: Path) -> None
     assert result.metrics["main"]["psnr"] > 68
 
 
+@pytest.mark.parametrize("simulate", [False, True], ids=["processes", "threads"])
+def test_two_pieces_of_a_linear_denoiser_draw_what_captions_say(
+    tmp_path: Path, simulate: bool
+) -> None:
+    result = genhub.run(
+        EXAMPLES / "async.yaml",
+        set={
+            "output.dir": str(tmp_path),
+            "launch": {"simulate": simulate},
+            "input.prompts": ["a large red star in the center on white"],
+        },
+    )
+    assert len(result.artifacts) == 2
+    assert result.metrics["main"]["caption-accuracy/joint"] == 1
+    assert result.metrics["main"]["psnr"] > 25
+
+
+def test_three_simulated_devices_draw_two_steps_at_once(tmp_path: Path) -> None:
+    result = genhub.run(
+        EXAMPLES / "async-simulated.yaml",
+        set={
+            "output.dir": str(tmp_path),
+            "input.prompts": ["a large red star in the center on white"],
+        },
+    )
+    manifest = json.loads((result.folder / "manifest.json").read_text())
+    assert "rank 2    full  full  full  full  B4(A3)  -" in json.dumps(manifest)
+    assert result.metrics["main"]["caption-accuracy/joint"] == 1
+    assert result.metrics["main"]["psnr"] > 25
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_example_says_what_it_is_for(path: Path) -> None:
     assert path.read_text().startswith("# ")

@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = {"genhub-core": "genhub", "genhub-linfusion": "genhub_linfusion"}
+PACKAGES = {
+    "genhub-core": "genhub",
+    "genhub-linfusion": "genhub_linfusion",
+    "genhub-asyncdiff": "genhub_asyncdiff",
+}
+WITH_WEIGHTS = ("genhub-core", "genhub-linfusion")
 
 
 def _files(distribution: str) -> list[str]:
@@ -20,7 +25,8 @@ def _files(distribution: str) -> list[str]:
 def test_a_wheel_holds_types_weights_and_no_tests(distribution: str, package: str) -> None:
     listed = _files(distribution)
     assert f"{package}/py.typed" in listed
-    assert any(path.endswith(".safetensors") for path in listed)
+    held = any(path.endswith(".safetensors") for path in listed)
+    assert held == (distribution in WITH_WEIGHTS)
     top = {path.split("/")[0] for path in listed if not path.startswith("..")}
     assert top <= {package, *(name for name in top if name.endswith(".dist-info"))}
 
@@ -53,8 +59,9 @@ def test_wheels_are_imported_and_not_the_source_tree() -> None:
         assert "site-packages" in str(files(package))
 
 
-def test_packages_import_the_host_through_its_public_names_only() -> None:
-    for path in Path(str(files("genhub_linfusion"))).rglob("*.py"):
+@pytest.mark.parametrize("package", [name for name in PACKAGES.values() if name != "genhub"])
+def test_packages_import_the_host_through_its_public_names_only(package: str) -> None:
+    for path in Path(str(files(package))).rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         found = re.findall(r"^\s*(?:from|import) genhub\.(\w+)", text, re.MULTILINE)
         assert set(found) <= {"api", "testing", "shapes"}, (path.name, found)

@@ -148,6 +148,7 @@ class GoldenPipeline:
         self.device = torch.device("cpu")
         self.dtype = dtype
         self.vae_scale_factor = 8
+        self.noise: torch.Generator | None = None  # of schedulers that draw some
 
     @property
     def denoiser(self) -> torch.nn.Module:
@@ -184,6 +185,7 @@ class GoldenPipeline:
                     0
                 ]
             u, c = eps.chunk(2)
-            x = self.scheduler.step(u + GUIDANCE * (c - u), t, x, return_dict=False)[0]
+            drawn_by = {} if self.noise is None else {"generator": self.noise}
+            x = self.scheduler.step(u + GUIDANCE * (c - u), t, x, return_dict=False, **drawn_by)[0]
             after.append(x[0])
         return torch.stack(after)

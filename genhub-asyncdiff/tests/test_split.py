@@ -208,3 +208,19 @@ def test_more_components_than_units_are_refused(chain, n, wrap):
 
 def test_as_many_components_as_units_are_one_each(chain):
     assert auto_split(chain, 5).components == tuple((f"u.{i}",) for i in range(5))
+
+
+@pytest.mark.parametrize(
+    ("lists", "told"),
+    [
+        ([["u.0", "u.1", "u.2.norm"], ["u.3", "u.4"]], "'u.2.norm' lies inside 'u.2'"),
+        ([["u.0", "u.0"], ["u.1", "u.2", "u.3", "u.4"]], "'u.0' is in list 0 twice"),
+        ([["u.0", "u"], ["u.4"]], "'u.0' is in list 0 as 'u.0' and in list 0 as 'u'"),
+        ([["u"], []], "list 1 is empty"),
+        ([], "list 0 is empty"),
+    ],
+)
+def test_what_is_wrong_with_lists_is_told_apart(chain, lists, told):
+    with pytest.raises(GenHubError, match="GH407") as error:
+        given_split(chain, lists)
+    assert told in str(error.value)

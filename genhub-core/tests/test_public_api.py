@@ -31,6 +31,7 @@ HEAVY = {  # read and not imported: torch would come with them
     "attach": SOURCES / "plan" / "attachment.py",
     "run": SOURCES / "execution" / "start.py",
     "GuidanceSplit": SOURCES / "comm" / "guidance.py",
+    "Registries": SOURCES / "registry.py",
 }
 BLOCKS = ("Model", "Input", "Sampling", "Launch", "Output")
 

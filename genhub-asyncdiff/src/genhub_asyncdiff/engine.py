@@ -25,6 +25,7 @@ from torch.nn import Module
 from torch.utils._pytree import tree_map
 
 from genhub.api import Context, GenHubError
+from genhub_asyncdiff.checks import warn_of_call
 from genhub_asyncdiff.cutting import Cutting
 from genhub_asyncdiff.inbox import Arrival, Inbox, Key
 from genhub_asyncdiff.schedule import Call, Form, Pacer
@@ -104,6 +105,7 @@ class Engine(ABC):
         self._evaluation = -1
         self._ordinals: Counter[str] = Counter()  # calls of this evaluation, by denoiser
         self._controlled: Any = None
+        self._warned = False
 
     def call(
         self, name: str, module: Module, forward: Forward, args: tuple[Any, ...],
@@ -256,6 +258,9 @@ class Engine(ABC):
         clock = self.ctx.clock
         assert clock.timesteps is not None
         total = len(clock.timesteps) - clock.evaluation
+        if not self._warned and self.ctx.comm.rank == 0:
+            self._warned = True
+            warn_of_call(self.form, total)
         inboxes = {seat.device: Inbox(self.options.extrapolate) for seat in self.seats[name]}
         slot = Slot(name, Pacer(self.form, total), described, inboxes)
         if self.form.stride > 1 or self.form.time_shift:

@@ -12,6 +12,7 @@ import torch
 from torch.nn import Module
 
 from genhub.api import Communicator, Context, GuidanceSplit
+from genhub_asyncdiff.checks import check_denoiser, warn_of_cutting
 from genhub_asyncdiff.engine import Engine, Options
 from genhub_asyncdiff.halved import HalvedEngine
 from genhub_asyncdiff.hooks import ControlHook, DenoiserHook, PartHook, hooked
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from genhub_asyncdiff.plan import AsyncPlan
     from genhub_asyncdiff.plugin import AsyncDiffConfig
 
-__all__ = ["Installed", "hooks_of", "installed", "options_of"]
+__all__ = ["Installed", "check_all", "hooks_of", "installed", "options_of"]
 
 _ENGINES: dict[str, type[RankEngine]] = {
     "replicate": RankEngine,
@@ -55,6 +56,7 @@ def installed(config: AsyncDiffConfig, ctx: Context, plan: AsyncPlan) -> Iterato
         stage, cfg = lines["stage"], lines["cfg"]
     _shake_hands(ctx, ctx.comm)
     plan = installed_plan(config, ctx, plan)
+    check_all(ctx, plan)
     engine = _ENGINES[config.warmup_mode](ctx, plan.form, plan.cuttings, options_of(config), stage)
     with ExitStack() as stack:
         if config.shard_weights:
@@ -64,6 +66,14 @@ def installed(config: AsyncDiffConfig, ctx: Context, plan: AsyncPlan) -> Iterato
         if cfg is not None:
             stack.enter_context(GuidanceSplit(ctx, cfg))
         yield Installed(plan.output_ranks, engine)
+
+
+def check_all(ctx: Context, plan: AsyncPlan) -> None:
+    """Raise what stands in the way of a plan, and warn of what spoils it."""
+    for name, cutting in plan.cuttings.items():
+        check_denoiser(name, ctx.denoisers[name], cutting)
+        if ctx.comm.rank == 0:
+            warn_of_cutting(plan.form, name, cutting)
 
 
 def options_of(config: AsyncDiffConfig) -> Options:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -66,6 +66,11 @@ class PipelinedEngine(RankEngine):
             return stage.inbox.fresh((path, i))
 
         return stage.skeleton[path].with_tensors(read)
+
+    @property
+    def followers(self) -> Sequence[int]:
+        """Give the ranks that are told every prediction."""
+        return sorted(set.intersection(*map(set, self.exact.values())))
 
     def _full(self, slot: Slot, call: Call, forward: Forward, arguments: Arguments) -> Any:
         if not self._checked:

@@ -7,10 +7,10 @@ downsampler. A bar parts the components.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from genhub.api import GenHubError
@@ -173,7 +173,7 @@ def _equal_runs(graph: Graph, n: int) -> list[list[str]]:
             hint=f"set components to {len(blocks)} at most",
         )
     ends = [len(blocks) * i // n for i in range(n + 1)]
-    runs = [blocks[a:b] for a, b in itertools.pairwise(ends)]
+    runs = [blocks[a:b] for a, b in pairwise(ends)]
     runs[-1] += [unit.path for unit in graph.units if unit.path not in blocks]
     return runs
 

@@ -74,7 +74,7 @@ class RankEngine(Engine):
     def _parallel(self, slot: Slot, call: Call, forward: Forward, arguments: Arguments) -> Any:
         seat = self.seats[slot.denoiser][0]
         if not self._compared:
-            self._close_sample(self.exact[slot.denoiser], arguments)
+            self._close_sample(arguments)
         if slot.wires is None:
             slot.wires = self._wired(slot)
         wires: Wires = slot.wires
@@ -128,26 +128,31 @@ class RankEngine(Engine):
         self.comm.same(**{"what the denoiser is given": sha256(data).hexdigest()[:12]})
         self._checked = True
 
-    def _close_sample(self, exact: Sequence[int], arguments: Arguments) -> None:
+    def _close_sample(self, arguments: Arguments) -> None:
         """Hold before the first round that no rank has drawn noise of its own since."""
         mine = arguments.sample.detach().reshape(-1)[:64].double().cpu()
         told = self.comm.gather_objects(mine.tolist())
-        others = [torch.tensor(x, dtype=torch.float64) for x in told]
+        ranks = self.followers
+        first, *others = (torch.tensor(told[rank], dtype=torch.float64) for rank in ranks)
         far = [
             rank
-            for rank, x in enumerate(others)
-            if rank in exact
-            and not (x - others[exact[0]]).norm() <= _DRIFT * others[exact[0]].norm()
+            for rank, x in zip(ranks[1:], others, strict=True)
+            if not (x - first).norm() <= _DRIFT * first.norm()
         ]
         if far:
             listed = ", ".join(map(str, far))
             raise GenHubError(
                 "GH609",
-                f"after warm-up rank {listed} denoises other latents than rank {exact[0]}: their "
+                f"after warm-up rank {listed} denoises other latents than rank {ranks[0]}: their "
                 "scheduler draws noise, and each rank draws its own",
                 hint="give the pipeline a generator with the same seed on every rank",
             )
         self._compared = True
+
+    @property
+    def followers(self) -> Sequence[int]:
+        """Give the ranks whose latents are the generation's until the first round."""
+        return range(self.comm.world)
 
     def _shared(self, slot: Slot, arguments: Arguments) -> Arguments:
         """Give every rank the sample of those that are exact."""

@@ -7,13 +7,11 @@ from contextlib import contextmanager
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
-from genhub.api import Context, Facts, Needs
+from genhub.api import Context, Facts, Needs, Registries
 from genhub_asyncdiff.plugin import AsyncDiff
 
 if TYPE_CHECKING:
     from torch.nn import Module
-
-    from genhub.execution.result import RunResult
 
 __all__ = ["VIRTUAL", "VirtualAsyncDiff", "registries", "simulate"]
 
@@ -39,20 +37,19 @@ class VirtualAsyncDiff(AsyncDiff):
     def install(self, ctx: Context, plan: Any) -> Iterator[Any]:
         """Put the hooks of all devices in place while the context lasts."""
         from genhub_asyncdiff.hooks import hooked
-        from genhub_asyncdiff.install import Installed, hooks_of, options_of
+        from genhub_asyncdiff.install import Installed, check_all, hooks_of, options_of
         from genhub_asyncdiff.plan import installed_plan
         from genhub_asyncdiff.virtual import VirtualEngine
 
         plan = installed_plan(self.config, ctx, plan)
+        check_all(ctx, plan)
         engine = VirtualEngine(ctx, plan.form, plan.cuttings, options_of(self.config))
         with hooked(hooks_of(engine, ctx)):
             yield Installed((0,), engine)
 
 
-def registries() -> Any:
+def registries() -> Registries:
     """Give what is installed, and the virtual driver."""
-    from genhub.registry import Registries
-
     found = Registries()
     found.get("parallel_schedulers").add(VIRTUAL, VirtualAsyncDiff)
     return found
@@ -66,8 +63,8 @@ def simulate(
     pipeline: Any = None,
     output: str | PathLike[str] | None = None,
     quiet: bool = True,
-) -> RunResult:
-    """Run a config serially and under several schedules, on this one device.
+) -> Any:
+    """Run a config serially and under several schedules, on this one device; gives a run's result.
 
     `schedules` names blocks like `{"components": 2, "stride": 2}`. Every picture is the one that
     ranks would make, bit for bit on the same kind of device. The run's report shows them side by

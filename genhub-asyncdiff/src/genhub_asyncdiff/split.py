@@ -48,38 +48,33 @@ def shares(graph: Graph, split: Split, costs: Sequence[float] | None = None) -> 
 def given_split(graph: Graph, lists: Sequence[Sequence[str]], kind: Kind = "given") -> Split:
     """Take a split from lists of module names; a container stands for the units inside it.
 
-    Raises GenHubError (GH407) for names that are no module or lie in each other, for units that
-    are in no list or in two, and for a last list without the unit that gives the output.
+    Raises GenHubError (GH407) for an empty list, for names that are no module or lie in each other,
+    for units that are in no list or in two, and for a last list without the unit that gives the
+    output.
     """
     order = [unit.path for unit in graph.units]
+    empty = next((component for component, names in enumerate(lists) if not names), None)
+    if empty is not None or not lists:
+        raise _wrong(f"list {empty or 0} is empty")
     taken: dict[str, tuple[int, str]] = {}
     for component, names in enumerate(lists):
         for name in names:
-            inside = [path for path in order if path == name or path.startswith(f"{name}.")]
-            if not inside:
-                raise _wrong(_unknown(name, order))
-            for path in inside:
+            for path in _inside(name, order):
                 if path in taken:
-                    other, said = taken[path]
-                    raise _wrong(
-                        f"'{path}' is in list {other} as '{said}' and in list {component} as "
-                        f"'{name}'"
-                    )
+                    raise _wrong(_twice(path, *taken[path], component, name))
                 taken[path] = component, name
     left = [path for path in order if path not in taken]
     if left:
         more = f" and {len(left) - 3} more" if len(left) > 3 else ""
         raise _wrong(f"no list has {', '.join(left[:3])}{more}")
     tail = len(lists) - 1
-    last = next(path for path in reversed(order) if _is_output(graph, path))
+    last = graph.units[max(leaf.unit for leaf in graph.output)].path
     if taken[last][0] != tail:
         raise _wrong(f"'{last}' gives the output and is in list {taken[last][0]}, not in the last")
     components = tuple(
         tuple(path for path in order if taken[path][0] == component)
         for component in range(tail + 1)
     )
-    if not all(components):
-        raise _wrong(f"list {components.index(())} is empty")
     return Split(components, tail > 0 and taken[order[0]][0] == tail, kind)
 
 
@@ -96,7 +91,7 @@ def auto_split(
     Components are contiguous in order of execution; with `wrap` the last one owns the first units,
     too, so that skip connections of high resolution stay where they are (None: whichever is
     better). Found is the least cost of the dearest component and, among all cuts that exceed it by
-    `slack` at most, the one that the fewest bytes pass. `costs`, per unit, replace multiply-adds.
+    `slack` at most, the one that the fewest bytes pass. `costs` per unit replace multiply-adds.
 
     Raises GenHubError (GH407) where there are fewer units than components.
     """
@@ -162,7 +157,7 @@ class _Chain:
     def lightest(
         self, n: int, head: int, limit: float
     ) -> tuple[tuple[int, float], int, tuple[int, ...]] | None:
-        """Give ((bytes, dearest), head, bounds) of the cut in a limit that fewest bytes pass."""
+        """Give ((bytes, dearest), head, bounds) of the lightest cut within a limit."""
         best: dict[int, tuple[tuple[int, float], tuple[int, ...]]] = {head: ((0, 0.0), (head,))}
         for left in reversed(range(n)):  # components still to come after this one
             found: dict[int, tuple[tuple[int, float], tuple[int, ...]]] = {}
@@ -200,21 +195,35 @@ def _bytes(graph: Graph, leaf: Leaf) -> int:
     return unit.sizes[leaf.index] * unit.itemsizes[leaf.index]
 
 
-def _is_output(graph: Graph, path: str) -> bool:
-    return any(graph.units[leaf.unit].path == path for leaf in graph.output)
-
-
-def _unknown(name: str, order: Sequence[str]) -> str:
+def _inside(name: str, order: Sequence[str]) -> list[str]:
+    """Give the units that a name stands for."""
+    found = [path for path in order if path == name or path.startswith(f"{name}.")]
+    if found:
+        return found
+    around = next((path for path in order if name.startswith(f"{path}.")), None)
+    if around is not None:
+        raise _wrong(
+            f"'{name}' lies inside '{around}', which is computed as a whole", f"list '{around}'"
+        )
     known = {".".join(path.split(".")[:i]) for path in order for i in range(1, 9)}
-    near = get_close_matches(name, known, n=1)
-    meant = f"; did you mean '{near[0]}'" if near else ""
-    return f"there is no module '{name}' that is cut{meant}"
+    near = get_close_matches(name, sorted(known), n=1)
+    raise _wrong(
+        f"'{name}' is no module that one component can compute alone",
+        f"did you mean '{near[0]}'?" if near else f"names are like '{order[0]}'",
+    )
 
 
-def _wrong(why: str) -> GenHubError:
+def _twice(path: str, first: int, said: str, component: int, name: str) -> str:
+    if (first, said) == (component, name):
+        return f"'{path}' is in list {first} twice"
+    return f"'{path}' is in list {first} as '{said}' and in list {component} as '{name}'"
+
+
+def _wrong(why: str, hint: str = "") -> GenHubError:
     return GenHubError(
         "GH407",
         f"the denoiser cannot be split so: {why}",
-        hint="every module that computes belongs to exactly one component, and what gives the "
+        hint=hint
+        or "every module that computes belongs to exactly one component, and what gives the "
         "output to the last; split: auto finds such lists",
     )

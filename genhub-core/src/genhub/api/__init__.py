@@ -1,8 +1,9 @@
 """Public names for authors of plugins; imports neither torch nor numpy.
 
 A plugin imports `genhub`, `genhub.api`, `genhub.testing` and `genhub.shapes`, and nothing else of
-the host. What is listed in `__all__` follows semantic versions, and so does `GuidanceSplit`, which
-brings torch along when it is asked for.
+the host. What is listed in `__all__` follows semantic versions, and so do two names that bring more
+along when they are asked for: `GuidanceSplit`, and `Registries`, to which a program may add drivers
+of its own before it calls `genhub.run(..., registries=...)`.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ from genhub.errors import GenHubError, PeerLost, PlanRejected, Problem
 
 if TYPE_CHECKING:
     from genhub.comm.guidance import GuidanceSplit as GuidanceSplit
+    from genhub.registry import Registries as Registries
 
 __all__ = [
     "ANY",
@@ -137,4 +139,8 @@ def __getattr__(name: str) -> Any:
         from genhub.comm.guidance import GuidanceSplit
 
         return GuidanceSplit
+    if name == "Registries":
+        from genhub.registry import Registries
+
+        return Registries
     raise AttributeError(f"module 'genhub.api' has no attribute '{name}'")
