@@ -84,9 +84,7 @@ def speed(model: str, rounds: int, steps: int, count: Count) -> dict[str, Any]:
         over_published.append(taken["published exchange"] / taken["asyncdiff"])
         rounds_ = AsyncDiffConfig(**BASE).form.rounds(steps)
         bounds.append(steps / (BASE["warmup"] + rounds_ * max(both[0]["shares"])))
-    rows = {
-        name: {"seconds": _spread([each[name] for each in seconds])} for name in seconds[0]
-    }
+    rows = {name: {"seconds": _spread([each[name] for each in seconds])} for name in seconds[0]}
     return {
         "seconds": rows,
         "ratios": {
@@ -123,21 +121,15 @@ def cheaper_calls(steps: int) -> dict[str, Any]:
     settings = [BASE | {"warmup": half, "warmup_mode": mode} for mode in WARMUP_MODES]
     stride = {"stride": 2, "stride_mode": "reuse", "warmup": 3}
     made = ranks(two_cores.modes, steps, [*settings, BASE | stride])
-    serial = statistics.median(wall for wall, _ in made[0][0].calls)
+    serial, cpu = (statistics.median(times) for times in zip(*made[0][0].calls, strict=True))
     rows = {}
     for i, (mode, most) in enumerate(WARMUP_MODES.items(), start=1):
-        calls = [max(times) for times in zip(*(_walls(rank[i])[1:half] for rank in made))]
-        share = (statistics.median(calls) if calls else 0.0) / serial
+        walls = ([taken for taken, _ in rank[i].calls[1:half]] for rank in made)
+        share = statistics.median(map(max, *walls)) / serial
         rows[f"full call, warmup_mode {mode}"] = _share(share, "wall", most)
-    free = range(4, steps, 2)
-    calls = [made[0][-1].calls[k][1] for k in free]
-    share = statistics.median(calls) / statistics.median(cpu for _, cpu in made[0][0].calls)
-    rows["free call"] = _share(share, "CPU", FREE_CALL)
+    free = (statistics.median(cpu for _, cpu in rank[-1].calls[4::2]) for rank in made)
+    rows["free call"] = _share(max(free) / cpu, "CPU", FREE_CALL)
     return rows
-
-
-def _walls(spent: Generation) -> list[float]:
-    return [seconds for seconds, _ in spent.calls]
 
 
 def _share(share: float, counted: str, most: float | None) -> dict[str, Any]:

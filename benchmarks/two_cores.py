@@ -111,9 +111,7 @@ class Denoising:
         for t in self.scheduler.timesteps:
             both = torch.cat([x, x])
             before = time.perf_counter(), time.process_time()
-            (eps,) = self.unet(
-                both, t, prompt, added_cond_kwargs=self.added, return_dict=False
-            )
+            (eps,) = self.unet(both, t, prompt, added_cond_kwargs=self.added, return_dict=False)
             after = time.perf_counter(), time.process_time()
             self.spent.calls.append((after[0] - before[0], after[1] - before[1]))
             without, given = eps.chunk(2)
