@@ -10,6 +10,7 @@ from networks import GoldenPipeline
 from runs import in_ranks, virtual
 from torch.utils.flop_counter import FlopCounterMode
 
+from genhub.testing import families
 from genhub_asyncdiff.plugin import AsyncDiffConfig
 
 STEPS = 8
@@ -91,6 +92,22 @@ def test_refresh_on_demand_is_the_same_on_all_ranks():
 def test_guidance_over_twice_the_ranks_gives_the_same(settings):
     config = AsyncDiffConfig(**settings)
     compare("sd21", 1e-12, world=2 * config.form.world, **settings)
+
+
+@pytest.mark.parametrize("family", ["wan", "svd"])  # a call per branch, and both in one
+def test_guidance_over_twice_the_ranks_is_right_in_every_generation(family):
+    def call(pipe: Any) -> list[torch.Tensor]:
+        return [pipe(seeds=(1,), steps=6, guidance=3.0) for _ in range(2)]
+
+    config = AsyncDiffConfig(components=2, warmup=2)
+    pipe = families.pipeline(family)
+    with virtual(pipe, config):
+        one = call(pipe)[0]
+    ranks = in_ranks(pipe, config, call, 4)
+    for rank in ranks[0].outputs:
+        first, second = ranks[rank].result
+        assert torch.equal(first, second)
+        assert relative(first, one) < 1e-5
 
 
 def test_guidance_over_twice_the_ranks_halves_the_work_of_each():
