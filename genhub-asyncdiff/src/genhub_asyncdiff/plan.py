@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from genhub.api import Context, Facts, GenHubError
 from genhub_asyncdiff.cutting import Cutting
 from genhub_asyncdiff.schedule import Form
-from genhub_asyncdiff.timeline import timeline
+from genhub_asyncdiff.timeline import STEPS, timeline
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncPlan", "cut", "installed_plan", "make_plan", "traced"]
 
-_STEPS = 50  # of the generation that `speedup` speaks of
 _BRANCHES = 2  # a denoiser is called for the prompt and for what shall not be there
 
 
@@ -109,10 +108,10 @@ class AsyncPlan:
         relative to one on one device.
         """
         form = self.form
-        rounds = sum(call.phase == "parallel" for call in form.calls(_STEPS))
-        full = sum(call.phase == "sync" for call in form.calls(_STEPS))
+        rounds = sum(call.phase == "parallel" for call in form.calls(STEPS))
+        full = sum(call.phase == "sync" for call in form.calls(STEPS))
         time = full * self.warmup_cost() + rounds * max(self.first.shares)
-        return (2 if self.guidance_split else 1) * _STEPS / time
+        return (2 if self.guidance_split else 1) * STEPS / time
 
     def warmup_cost(self) -> float:
         """Give what a full call takes on all devices together, relative to one device alone."""

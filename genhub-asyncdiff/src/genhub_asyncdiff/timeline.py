@@ -10,8 +10,9 @@ from genhub_asyncdiff.schedule import Call
 if TYPE_CHECKING:
     from genhub_asyncdiff.plan import AsyncPlan
 
-__all__ = ["timeline"]
+__all__ = ["STEPS", "timeline"]
 
+STEPS = 50  # of the generation whose speed-up is told
 _SHOWN = 3  # rounds, after warm-up
 
 
@@ -38,6 +39,11 @@ def timeline(plan: AsyncPlan) -> str:
         f"{_letter(c)} {share:.1%} of the work" for c, share in enumerate(cutting.shares)
     )
     lines.append(f"{'wrap' if cutting.split.wrap else 'straight'} split: {held}")
+    cut = 2 * plan.per_round() / 2**20
+    lines.append(
+        f"at most {plan.speedup():.2f} times as fast over {STEPS} calls; {cut:.2f} MiB pass the cut "
+        "in a round, for one sample with guidance"
+    )
     if plan.guidance_split:
         first, last = form.world, 2 * form.world - 1
         lines.append(f"guidance split: ranks {first} to {last} do the same for the other branch")
