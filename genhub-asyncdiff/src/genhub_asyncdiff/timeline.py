@@ -41,8 +41,8 @@ def timeline(plan: AsyncPlan) -> str:
     lines.append(f"{'wrap' if cutting.split.wrap else 'straight'} split: {held}")
     cut = 2 * plan.per_round() / 2**20
     lines.append(
-        f"at most {plan.speedup():.2f} times as fast over {STEPS} calls; {cut:.2f} MiB pass the cut "
-        "in a round, for one sample with guidance"
+        f"at most {plan.speedup():.2f} times as fast over {STEPS} calls; {cut:.2f} MiB pass the "
+        "cut in a round, for one sample with guidance"
     )
     if plan.guidance_split:
         first, last = form.world, 2 * form.world - 1
