@@ -292,8 +292,8 @@ class Arguments:
         return self.args[0] if self.args else self.kwargs[self.names[0]]
 
     def run(self, forward: Forward) -> Any:
-        """Call the denoiser with them."""
-        return forward(*self.args, **self.kwargs)
+        """Call the denoiser with them; lists are copied: UNets take residuals out of theirs."""
+        return forward(*tree_map(_same, self.args), **tree_map(_same, dict(self.kwargs)))
 
     def on_meta(self) -> Arguments:
         """Give tensors without memory in the place of these."""
@@ -317,6 +317,10 @@ class Arguments:
             args = (*self.args[:at], value, *self.args[at + 1 :])
             return Arguments(args, self.kwargs, self.names)
         return Arguments(self.args, {**self.kwargs, name: value}, self.names)
+
+
+def _same(x: Any) -> Any:
+    return x
 
 
 def _on_meta(x: Any) -> Any:
