@@ -96,3 +96,17 @@ def test_warm_up_alone_is_serial(name):
 @pytest.mark.parametrize("name", CROSSED)
 def test_other_schedules_agree_on_pipelines_with_more_than_a_denoiser(name, settings):
     agree(name, **settings)
+
+
+@pytest.mark.parametrize("mode", ["pipeline", "cfg"])
+def test_what_an_adapter_adds_in_place_is_added_once(mode):
+    """The residual goes onto a received output, which the next round reads once more."""
+    deep = ["mid_block", "up_blocks", "conv_norm_out", "conv_out"]
+    settings = {"components": 2, "warmup": 2, "split": [["conv_in", "down_blocks"], deep]}
+    pipe = pipeline("adapter")
+    with torch.no_grad(), virtual(pipe, AsyncDiffConfig(**settings)):
+        one = stock.run("adapter", pipe)
+    config = AsyncDiffConfig(**settings, warmup_mode=mode)
+    made = in_ranks(pipe, config, lambda p: stock.run("adapter", p))
+    for rank in made[0].outputs:
+        torch.testing.assert_close(made[rank].result, one, rtol=1e-4, atol=1e-4)
