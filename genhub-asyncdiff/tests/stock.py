@@ -59,12 +59,12 @@ def quiet(pipeline: Any) -> Any:
     return pipeline
 
 
-def stable_diffusion(cls: str = "StableDiffusionPipeline", scheduler: Any = None, **more: Any) -> Any:
+def stable_diffusion(
+    cls: str = "StableDiffusionPipeline", scheduler: Any = None, **more: Any
+) -> Any:
     """Make a pipeline of Stable Diffusion's parts."""
     parts = dict.fromkeys(_NONE) | _SAFE | {"unet": unet2d(layers_per_block=2)} | more
-    return quiet(
-        getattr(diffusers, cls)(vae=autoencoder(), scheduler=scheduler or ddim(), **parts)
-    )
+    return quiet(getattr(diffusers, cls)(vae=autoencoder(), scheduler=scheduler or ddim(), **parts))
 
 
 def sdxl() -> Any:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import gc
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import pytest
 import stock
 import torch
-from runs import in_ranks, virtual
+from runs import in_ranks, on_rank, virtual
 from torch import Tensor
 from torch.nn import Module
 
-import genhub
+from genhub.api import PeerLost
+from genhub.comm import ThreadComm, in_threads
+from genhub.comm.replica import replica
 from genhub_asyncdiff.plugin import AsyncDiffConfig
 
 STEPS = 6
@@ -110,3 +116,189 @@ def test_what_an_adapter_adds_in_place_is_added_once(mode):
     made = in_ranks(pipe, config, lambda p: stock.run("adapter", p))
     for rank in made[0].outputs:
         torch.testing.assert_close(made[rank].result, one, rtol=1e-4, atol=1e-4)
+
+
+class Stop(Exception):
+    """What a user's callback or hook raises."""
+
+
+def stop_in_callback(pipe: Any) -> None:
+    def callback(pipe: Any, step: int, *_: Any) -> Any:
+        if step == 3:
+            raise Stop
+        return {}
+
+    stock.run("sd", pipe, callback_on_step_end=callback)
+
+
+def stop_in_hook(pipe: Any) -> None:
+    calls = []
+
+    def hook(*_: Any) -> None:
+        calls.append(1)
+        if len(calls) == 4:
+            raise Stop
+
+    handle = pipe.unet.mid_block.register_forward_hook(hook)
+    try:
+        stock.run("sd", pipe)
+    finally:
+        handle.remove()
+
+
+STOPS = {"callback": stop_in_callback, "hook": stop_in_hook}
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_ranks_that_raise_leave_nothing_on_their_pipelines(stop):
+    serial("sd")  # a first call sets attributes of the pipeline
+    pipes = [replica(pipeline("sd")) for _ in range(2)]
+    untouched = [traces(pipe) for pipe in pipes]
+    config = AsyncDiffConfig(components=2)
+
+    def rank(comm: ThreadComm) -> None:
+        on_rank(comm, pipes[comm.rank], config, STOPS[stop])
+
+    made = in_threads(ThreadComm.group(2, timeout=20), rank)
+    kinds = {type(error) for error in made}
+    assert Stop in kinds and kinds <= {Stop, PeerLost}  # in the midst of a call, whoever is first
+    assert [traces(pipe) for pipe in pipes] == untouched
+    assert all(torch.equal(stock.run("sd", pipe), serial("sd")) for pipe in pipes)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("stop", STOPS)
+def test_a_run_after_one_that_was_stopped_is_like_a_fresh_one(stop, schedule):
+    pipe, config = pipeline("sd"), AsyncDiffConfig(**SCHEDULES[schedule])
+    with torch.no_grad(), virtual(pipe, config):
+        fresh = stock.run("sd", pipe)
+        with pytest.raises(Stop):
+            STOPS[stop](pipe)
+        assert torch.equal(stock.run("sd", pipe), fresh)
+
+
+def test_ranks_stopped_between_steps_go_on_afresh():
+    def twice(pipe: Any) -> Tensor:
+        with pytest.raises(Stop):
+            stop_in_callback(pipe)
+        return stock.run("sd", pipe)
+
+    config = AsyncDiffConfig(components=2)
+    made = in_ranks(pipeline("sd"), config, twice)
+    expected = agree("sd", components=2)
+    assert all(torch.equal(made[rank].result, expected) for rank in made[0].outputs)
+
+
+@contextmanager
+def inputs(module: Module) -> Iterator[list[Any]]:
+    """Keep the first argument of every call of a module."""
+    seen: list[Any] = []
+    handle = module.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize("name", ["sd", "sd pndm", "sd heun", "img2img", "inpaint"])
+def test_a_round_computes_at_the_times_of_the_steps_that_are_really_taken(name):
+    pipe, config = pipeline(name), AsyncDiffConfig(**SCHEDULES["stride 2"])
+    with torch.no_grad(), inputs(pipe.unet.time_proj) as plain:
+        stock.run(name, pipe, 10)
+    t = [int(x[0]) for x in plain]
+    with torch.no_grad(), virtual(pipe, config), inputs(pipe.unet.time_proj) as seen:
+        stock.run(name, pipe, 10)
+
+    rounds = range(2, len(t), 2)
+    last = [t[min(r + 1, len(t) - 1)] for r in rounds]
+    of_rounds = [x for r, end in zip(rounds, last, strict=True) for x in (end, end, t[r])]
+    assert [int(x[0]) for x in seen] == [*t[:2], *of_rounds]
+
+
+@pytest.mark.parametrize("name", ["img2img", "sd pndm"])
+def test_a_time_shift_takes_the_step_before(name):
+    pipe, config = pipeline(name), AsyncDiffConfig(components=2, time_shift=True, warmup=2)
+    with torch.no_grad(), inputs(pipe.unet.time_proj) as plain:
+        stock.run(name, pipe, 10)
+    t = [int(x[0]) for x in plain]
+    with torch.no_grad(), virtual(pipe, config), inputs(pipe.unet.time_proj) as seen:
+        stock.run(name, pipe, 10)
+    assert [int(x[0]) for x in seen] == [*t[:2], *(x for x in t[1:-1] for _ in range(2))]
+
+
+def counted(pick: Callable[[Any], Module]) -> Callable[[Any], int]:
+    """Give what counts, on a rank, the calls of a module in one generation."""
+
+    def call(pipe: Any) -> int:
+        with inputs(pick(pipe)) as seen:
+            stock.run("controlnet", pipe)
+        return len(seen)
+
+    return call
+
+
+def test_free_calls_run_neither_denoiser_nor_controlnet():
+    """Two full calls and two rounds make six steps."""
+    config = AsyncDiffConfig(**SCHEDULES["stride 2"])
+    pipe = pipeline("controlnet")
+    with torch.no_grad():
+        assert counted(lambda p: p.controlnet.conv_in)(pipe) == STEPS
+    for pick in (lambda p: p.controlnet.conv_in, lambda p: p.unet.time_proj):
+        made = in_ranks(pipe, config, counted(pick))
+        assert [rank.result for rank in made] == [4] * 3
+
+
+SIZES = [{}, {"num_images_per_prompt": 2}, {"width": 24}, {"guidance_scale": 1.0}]
+
+
+def in_all_sizes(pipe: Any) -> list[Tensor]:
+    return [stock.run("sd", pipe, **size) for size in (*SIZES, SIZES[0])]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_size_batch_and_guidance_may_change_between_runs(schedule):
+    pipe, config = pipeline("sd"), AsyncDiffConfig(**SCHEDULES[schedule])
+    fresh = []
+    for size in SIZES:
+        with torch.no_grad(), virtual(pipe, config):
+            fresh.append(stock.run("sd", pipe, **size))
+    expected = [*fresh, fresh[0]]
+    made = in_ranks(pipe, config, in_all_sizes)
+    for rank in made[0].outputs:
+        assert all(map(torch.equal, made[rank].result, expected))
+
+
+def resident() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def tensors() -> int:
+    gc.collect()
+    return sum(issubclass(type(x), Tensor) for x in gc.get_objects())
+
+
+def kept_by(pipe: Any, calls: int, count: Callable[[], int]) -> tuple[int, int]:
+    """Run in changing sizes; gives `count()` after a fifth of the calls and after all."""
+    before = 0
+    for i in range(calls):
+        stock.run("sd", pipe, 3, **SIZES[i % len(SIZES)])
+        if i == calls // 5 - 1:
+            before = count()
+    return before, count()
+
+
+def test_a_hundred_calls_of_mixed_size_keep_no_memory():
+    made = in_ranks(
+        pipeline("sd"), AsyncDiffConfig(components=2), lambda p: kept_by(p, 100, resident)
+    )
+    for rank in made:
+        before, after = rank.result
+        assert after < 1.01 * before
+
+
+def test_calls_of_mixed_size_keep_no_tensor():
+    pipe = pipeline("sd")
+    with torch.no_grad(), virtual(pipe, AsyncDiffConfig(components=2)):
+        before, after = kept_by(pipe, 40, tensors)
+    assert after == before
