@@ -200,30 +200,74 @@ def inputs(module: Module) -> Iterator[list[Any]]:
         handle.remove()
 
 
+def times_at_stride_2(t: list[int]) -> list[int]:
+    """Give the times of two full calls and of all devices in every round after them."""
+    found = t[:2]
+    for r in range(2, len(t), 2):
+        last = t[min(r + 1, len(t) - 1)]
+        found += [last, last, t[r]]
+    return found
+
+
+def times_of(module: Module, call: Callable[[], Any]) -> list[int]:
+    """Give the timesteps that the embedding of time is given."""
+    with torch.no_grad(), inputs(module) as seen:
+        call()
+    return [int(x.reshape(-1)[0]) for x in seen]
+
+
 @pytest.mark.parametrize("name", ["sd", "sd pndm", "sd heun", "img2img", "inpaint"])
 def test_a_round_computes_at_the_times_of_the_steps_that_are_really_taken(name):
-    pipe, config = pipeline(name), AsyncDiffConfig(**SCHEDULES["stride 2"])
-    with torch.no_grad(), inputs(pipe.unet.time_proj) as plain:
-        stock.run(name, pipe, 10)
-    t = [int(x[0]) for x in plain]
-    with torch.no_grad(), virtual(pipe, config), inputs(pipe.unet.time_proj) as seen:
-        stock.run(name, pipe, 10)
+    pipe, embedding = pipeline(name), pipeline(name).unet.time_proj
+    t = times_of(embedding, lambda: stock.run(name, pipe, 10))
+    with virtual(pipe, AsyncDiffConfig(**SCHEDULES["stride 2"])):
+        seen = times_of(embedding, lambda: stock.run(name, pipe, 10))
+    assert seen == times_at_stride_2(t)
 
-    rounds = range(2, len(t), 2)
-    last = [t[min(r + 1, len(t) - 1)] for r in rounds]
-    of_rounds = [x for r, end in zip(rounds, last, strict=True) for x in (end, end, t[r])]
-    assert [int(x[0]) for x in seen] == [*t[:2], *of_rounds]
+
+def test_a_second_denoiser_warms_up_and_goes_on_at_its_own_times():
+    pipe, config = pipeline("wan twice"), AsyncDiffConfig(**SCHEDULES["stride 2"])
+    embedding = pipe.transformer_2.condition_embedder.timesteps_proj
+    t = times_of(embedding, lambda: stock.run("wan twice", pipe, 20))[::2]  # of one branch
+    assert 6 < len(t) < 20
+    with virtual(pipe, config):
+        seen = times_of(embedding, lambda: stock.run("wan twice", pipe, 20))
+    assert sorted(seen) == sorted(2 * times_at_stride_2(t))
+
+
+def without_guidance_from_the_middle(pipe: Any) -> Tensor:
+    """Halve the batch in a callback, as the documentation of diffusers shows."""
+
+    def callback(pipe: Any, step: int, _: Any, given: dict[str, Any]) -> dict[str, Any]:
+        if step == 3:
+            pipe._guidance_scale = 0.0
+            given["prompt_embeds"] = given["prompt_embeds"].chunk(2)[-1]
+        return given
+
+    watched = {"callback_on_step_end_tensor_inputs": ["prompt_embeds"]}
+    return stock.run("sd", pipe, 10, callback_on_step_end=callback, **watched)
+
+
+def test_guidance_that_ends_in_the_middle_warms_up_anew():
+    pipe, config = pipeline("sd"), AsyncDiffConfig(**SCHEDULES["stride 2"])
+    embedding = pipe.unet.time_proj
+    t = times_of(embedding, lambda: without_guidance_from_the_middle(pipe))
+    with virtual(pipe, config):
+        seen = times_of(embedding, lambda: without_guidance_from_the_middle(pipe))
+        one = without_guidance_from_the_middle(pipe)
+    first = [*t[:2], t[3], t[3], t[2]]
+    assert seen == first + times_at_stride_2(t[4:])
+    made = in_ranks(pipe, config, without_guidance_from_the_middle)
+    assert all(torch.equal(made[rank].result, one) for rank in made[0].outputs)
 
 
 @pytest.mark.parametrize("name", ["img2img", "sd pndm"])
 def test_a_time_shift_takes_the_step_before(name):
-    pipe, config = pipeline(name), AsyncDiffConfig(components=2, time_shift=True, warmup=2)
-    with torch.no_grad(), inputs(pipe.unet.time_proj) as plain:
-        stock.run(name, pipe, 10)
-    t = [int(x[0]) for x in plain]
-    with torch.no_grad(), virtual(pipe, config), inputs(pipe.unet.time_proj) as seen:
-        stock.run(name, pipe, 10)
-    assert [int(x[0]) for x in seen] == [*t[:2], *(x for x in t[1:-1] for _ in range(2))]
+    pipe, embedding = pipeline(name), pipeline(name).unet.time_proj
+    t = times_of(embedding, lambda: stock.run(name, pipe, 10))
+    with virtual(pipe, AsyncDiffConfig(components=2, time_shift=True, warmup=2)):
+        seen = times_of(embedding, lambda: stock.run(name, pipe, 10))
+    assert seen == [*t[:2], *(x for x in t[1:-1] for _ in range(2))]
 
 
 def counted(pick: Callable[[Any], Module]) -> Callable[[Any], int]:
