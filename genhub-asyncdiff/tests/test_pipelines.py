@@ -346,3 +346,24 @@ def test_calls_of_mixed_size_keep_no_tensor():
     with torch.no_grad(), virtual(pipe, AsyncDiffConfig(components=2)):
         before, after = kept_by(pipe, 40, tensors)
     assert after == before
+
+
+@pytest.mark.parametrize("name", ["sd", "controlnet", "svd", "wan"])
+def test_pipelines_run_where_ranks_keep_only_their_weights(name):
+    """The pipeline still knows its device, which it may ask of the denoiser's first weight."""
+    settings = {"components": 2, "warmup": 2, "wrap": False}
+    pipe = pipeline(name)
+    with torch.no_grad(), virtual(pipe, AsyncDiffConfig(**settings)):
+        one = stock.run(name, pipe)
+    config = AsyncDiffConfig(**settings, warmup_mode="pipeline", shard_weights=True)
+
+    def run(pipe: Any) -> Tensor:
+        denoiser = pipe.components.get("unet") or pipe.transformer
+        assert denoiser.device.type == "cpu"
+        assert sum(p.is_meta for p in denoiser.parameters()) > 10
+        return stock.run(name, pipe)
+
+    made = in_ranks(pipe, config, run)
+    for rank in made[0].outputs:
+        torch.testing.assert_close(made[rank].result, one, rtol=1e-4, atol=1e-4)
+    assert torch.equal(stock.run(name, pipe), serial(name))
