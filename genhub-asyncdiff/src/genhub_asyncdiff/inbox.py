@@ -51,13 +51,14 @@ class Inbox:
         return self._staged[key].get()
 
     def read(self, key: Key) -> Tensor:
-        """Give a tensor of the latest publication, or what it is predicted to be by now.
+        """Give a copy of the latest publication, or what it is predicted to be by now.
 
-        The prediction is y + a (y - z), z being the publication before y.
+        The prediction is y + a (y - z), z being the publication before y. Readers may change what
+        they get: adapters add to the outputs of blocks in place.
         """
         now = self._latest[key].get()
         if not self.extrapolate or key not in self._before:
-            return now
+            return now.clone(memory_format=torch.preserve_format)
         return torch.add(now, now - self._before[key].get(), alpha=self.extrapolate)
 
     def change(self) -> float:

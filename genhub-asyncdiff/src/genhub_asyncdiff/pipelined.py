@@ -63,7 +63,7 @@ class PipelinedEngine(RankEngine):
             if (path, i) not in seat.wanted:
                 return None
             stage.wires.require((path, i))
-            return stage.inbox.fresh((path, i))
+            return stage.inbox.fresh((path, i)).clone(memory_format=torch.preserve_format)
 
         return stage.skeleton[path].with_tensors(read)
 

@@ -25,31 +25,35 @@ def sharded(
 ) -> Iterator[None]:  # fmt: skip
     """Let go of other components' weights while the context lasts.
 
+    A denoiser's first parameter stays: diffusers asks it for the denoiser's device.
+
     At its end they come back from the ranks that own them, with the same values. Where ranks are
     threads, which share weights, they are the same objects. If the block raises, other ranks may
     be lost: the denoisers then stay without those weights, and the pipeline is to be loaded anew.
     """
     freed = []
     for name, cutting in cuttings.items():
+        kept = next(denoisers[name].parameters())
         for path in cutting.parts:
             owner = cutting.owner[path]
             mine = owner == form.component(comm.rank)
             module = denoisers[name].get_submodule(path)
-            freed.append((module, owner, {} if mine else _free(module)))
+            freed.append((module, owner, {} if mine else _free(module, kept)))
     yield
     shared = all(ref() is not None for _, _, refs in freed for ref in refs.values())
     shared = comm.agree(shared)
     for module, owner, refs in freed:
-        for (inner, kind, key), tensor in _tensors(module).items():
+        for place, tensor in _tensors(module).items():
+            inner, kind, key = place
             if shared:
-                if refs:
-                    getattr(inner, kind)[key] = refs[inner, kind, key]()
+                if place in refs:
+                    getattr(inner, kind)[key] = refs[place]()
                 continue
             whole = tensor.detach().contiguous()
-            if refs:
+            if place in refs:
                 whole = torch.empty_like(tensor, device=comm.device)
             comm.broadcast(whole, src=owner).wait()
-            if refs:
+            if place in refs:
                 getattr(inner, kind)[key] = _like(tensor, whole)
 
 
@@ -66,10 +70,12 @@ def _tensors(module: Module) -> dict[_Place, Tensor]:
     }
 
 
-def _free(module: Module) -> dict[_Place, Any]:
+def _free(module: Module, kept: Tensor) -> dict[_Place, Any]:
     """Replace tensors by ones without memory; weak references tell whether others keep them."""
     refs = {}
     for (inner, kind, key), tensor in _tensors(module).items():
+        if tensor is kept:
+            continue
         refs[inner, kind, key] = weakref.ref(tensor)
         getattr(inner, kind)[key] = _like(tensor, torch.empty_like(tensor, device="meta"))
     return refs
