@@ -43,6 +43,7 @@ def on_rank(
             sent=sum(comm.sent.values()),
             plan=attached.plan.parallel,
             engine=attached.installed.engine,
+            stats=attached.stats(),
         )
 
 

@@ -94,6 +94,16 @@ def test_guidance_over_twice_the_ranks_gives_the_same(settings):
     compare("sd21", 1e-12, world=2 * config.form.world, **settings)
 
 
+def test_an_attachment_counts_its_calls_by_phase():
+    def call(pipe: Any) -> None:
+        pipe(STEPS)
+
+    config = AsyncDiffConfig(components=2, stride=2, warmup=2)
+    ranks = in_ranks(pipeline(), config, call)
+    phases = {"sync": 2, "parallel": 3, "free": 3}
+    assert [rank.stats["parallel"]["calls"] for rank in ranks] == [phases] * 3
+
+
 @pytest.mark.parametrize("family", ["wan", "svd"])  # a call per branch, and both in one
 def test_guidance_over_twice_the_ranks_is_right_in_every_generation(family):
     def call(pipe: Any) -> list[torch.Tensor]:

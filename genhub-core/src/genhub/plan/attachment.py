@@ -125,8 +125,12 @@ class Attached:
             claim.part.driver.save(self._built[claim.label], own)
 
     def stats(self) -> dict[str, Any]:
-        """Give sites per mixer, kernels with reasons, and bytes sent per kind of operation."""
+        """Give sites per mixer, kernels with reasons, and bytes sent per kind of operation.
+
+        `parallel` is what the scheduler tells of itself, where its `install` gave a `stats()`.
+        """
         kernels = self.context.kernels
+        told = getattr(self.installed, "stats", None)
         return {
             "sites": {claim.label: len(claim.sites) for claim in self.plan.claims},
             "kernels": {
@@ -135,6 +139,7 @@ class Attached:
             },
             "kernels_unused": list(kernels.unused),
             "sent": dict(self.context.comm.sent),
+            **({} if told is None else {"parallel": told()}),
         }
 
     def costs(self) -> dict[str, Cost | None]:
