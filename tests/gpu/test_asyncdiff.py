@@ -20,7 +20,10 @@ CONFIG = {
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_half_precision_schedules_draw_what_captions_say(tmp_path: Path, stride: int) -> None:
-    schedules = {"two": {"components": 2, "stride": stride}, "full": {"components": 2, "warmup": 20}}
+    schedules = {
+        "two": {"components": 2, "stride": stride},
+        "full": {"components": 2, "warmup": 20},
+    }
     metrics = simulate(CONFIG, schedules, output=tmp_path).metrics
     assert metrics["two"]["caption-accuracy/joint"] == 1
     assert metrics["two"]["psnr"] > 20

@@ -31,13 +31,15 @@ class _Stage:
     skeleton: Mapping[str, Output]
     wires: Wires
     inbox: Inbox = field(default_factory=Inbox)
+    ahead: dict[str, Output] = field(default_factory=dict)  # computed before its turn
 
 
 class PipelinedEngine(RankEngine):
     """Rank c computes component c alone, so that it needs no other weights.
 
     Where the batch has an even number of samples, as with guidance, its halves follow one another
-    through the ranks: a full call takes (n + 1) / 2n of one on one rank. Shapes of what a rank
+    through the ranks: a full call takes (n + 1) / 2n of one on one rank. The tail of a wrap split
+    computes its first parts for both halves before it waits for the others. Shapes of what a rank
     leaves out come from a twin of the denoiser without memory.
     """
 
@@ -45,6 +47,7 @@ class PipelinedEngine(RankEngine):
         super().__init__(*args, **kwargs)
         self._twins = {name: meta_twin(module) for name, module in self.ctx.denoisers.items()}
         self._stage: _Stage | None = None
+        self._early = False  # only what others wait for, nothing to wait for
 
     def part(self, path: str, forward: Forward, args: Any, kwargs: Any) -> Any:
         """Compute one part, or wait for what its owner has made of it in this very call."""
@@ -52,12 +55,18 @@ class PipelinedEngine(RankEngine):
         if turn is None or stage is None:
             return super().part(path, forward, args, kwargs)
         seat = self.seats[turn.slot.denoiser][0]
+        if path in stage.ahead:
+            return stage.ahead[path].value
         if path in turn.computes:
             made = forward(*args, **kwargs)
             for i, leaf in enumerate(Output.of(made).leaves):
                 if (path, i) in seat.published:
                     stage.wires.put((path, i), leaf)
+            if self._early:  # a copy: what follows may change it in place
+                stage.ahead[path] = Output.of(Output.of(made).with_tensors(_copied))
             return made
+        if self._early:
+            return stage.skeleton[path].value
 
         def read(i: int, _: Tensor) -> Tensor | None:
             if (path, i) not in seat.wanted:
@@ -82,15 +91,15 @@ class PipelinedEngine(RankEngine):
         seat = self.seats[slot.denoiser][0]
         owner = seat.device < self.form.components  # twins only listen
         self._turn = Turn(slot, call, computes=seat.computes if owner else frozenset())
-        outputs = []
-        for stage, piece in zip(slot.stages, pieces, strict=True):
-            self._stage, stage.inbox = stage, Inbox()
+        head = frozenset(self.cuttings[slot.denoiser].head)
+        for stage in slot.stages:
+            stage.inbox, stage.ahead = Inbox(), {}
             stage.wires.open(stage.inbox)
-            try:
-                outputs.append(Output.of(piece.run(forward)))
-            finally:
-                self._stage = None
-            stage.wires.close()
+        if seat.device == self.form.tail and head:
+            self._turn.computes = head
+            self._run(slot.stages, pieces, forward, early=True)
+            self._turn.computes = seat.computes
+        outputs = self._run(slot.stages, pieces, forward)
         tail = self.form.tail
         predicted = []
         for stage, output in zip(slot.stages, outputs, strict=True):
@@ -105,6 +114,22 @@ class PipelinedEngine(RankEngine):
         slot.called = dict.fromkeys(self.cuttings[slot.denoiser].parts, 1)
         self._end_full(slot, output)
         return output.value
+
+    def _run(
+        self, stages: Sequence[_Stage], pieces: Sequence[Arguments], forward: Forward,
+        early: bool = False,
+    ) -> list[Output]:  # fmt: skip
+        """Let the halves pass through this rank, one after the other."""
+        outputs = []
+        self._early = early
+        try:
+            for self._stage, piece in zip(stages, pieces, strict=True):
+                outputs.append(Output.of(piece.run(forward)))
+                if not early:
+                    self._stage.wires.close()
+        finally:
+            self._stage, self._early = None, False
+        return outputs
 
     def _prepare(self, slot: Slot, piece: Arguments) -> _Stage:
         """Learn the shapes of one half, and lay its wires."""
@@ -158,6 +183,10 @@ class PipelinedEngine(RankEngine):
             )
         zeros = {path: _zeros(Output.of(outputs[0]), device) for path, outputs in made.items()}
         return zeros, _zeros(output, device)
+
+
+def _copied(_: int, x: Tensor) -> Tensor:
+    return x.clone(memory_format=torch.preserve_format)
 
 
 def _note(outputs: list[Any], module: Module, args: Any, output: Any) -> None:
