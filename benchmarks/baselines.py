@@ -17,19 +17,33 @@ from torch.nn import Module
 from torch.nn.functional import elu
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-__all__ = ["ASYNCDIFF_SD15", "asyncdiff", "linfusion"]
+__all__ = ["ASYNCDIFF", "asyncdiff", "linfusion"]
 
-# Stable Diffusion 1.5 in two components, as published with AsyncDiff.
-ASYNCDIFF_SD15 = (
-    (
-        *("conv_in", *(f"down_blocks.{i}" for i in range(4)), "mid_block", "up_blocks.0"),
-        *("up_blocks.1.resnets.0", "up_blocks.1.attentions.0", "up_blocks.1.resnets.1"),
+# Two components, as published with AsyncDiff.
+ASYNCDIFF = {
+    "Stable Diffusion 1.5": (
+        (
+            *("conv_in", *(f"down_blocks.{i}" for i in range(4)), "mid_block", "up_blocks.0"),
+            *("up_blocks.1.resnets.0", "up_blocks.1.attentions.0", "up_blocks.1.resnets.1"),
+        ),
+        (
+            *("up_blocks.1.attentions.1", "up_blocks.1.resnets.2", "up_blocks.1.attentions.2"),
+            *("up_blocks.1.upsamplers.0", "up_blocks.2", "up_blocks.3"),
+            *("conv_norm_out", "conv_out"),
+        ),
     ),
-    (
-        *("up_blocks.1.attentions.1", "up_blocks.1.resnets.2", "up_blocks.1.attentions.2"),
-        *("up_blocks.1.upsamplers.0", "up_blocks.2", "up_blocks.3", "conv_norm_out", "conv_out"),
+    "Stable Diffusion XL": (
+        (
+            *("down_blocks.2", "mid_block", "up_blocks.0.resnets.0", "up_blocks.0.attentions.0"),
+            *("up_blocks.0.resnets.1", "up_blocks.0.attentions.1"),
+        ),
+        (
+            *("conv_in", "down_blocks.0", "down_blocks.1", "up_blocks.0.resnets.2"),
+            *("up_blocks.0.attentions.2", "up_blocks.0.upsamplers.0", "up_blocks.1"),
+            *("up_blocks.2", "conv_norm_out", "conv_out"),
+        ),
     ),
-)
+}
 
 
 def linfusion(q: Tensor, k: Tensor, v: Tensor, eps: float = 1e-4) -> Tensor:

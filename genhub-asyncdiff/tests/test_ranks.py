@@ -8,6 +8,7 @@ import pytest
 import torch
 from networks import GoldenPipeline
 from runs import in_ranks, virtual
+from torch.utils.flop_counter import FlopCounterMode
 
 from genhub_asyncdiff.plugin import AsyncDiffConfig
 
@@ -90,6 +91,18 @@ def test_refresh_on_demand_is_the_same_on_all_ranks():
 def test_guidance_over_twice_the_ranks_gives_the_same(settings):
     config = AsyncDiffConfig(**settings)
     compare("sd21", 1e-12, world=2 * config.form.world, **settings)
+
+
+def test_guidance_over_twice_the_ranks_halves_the_work_of_each():
+    def flops(pipe: Any) -> int:
+        with FlopCounterMode(display=False) as counter:
+            pipe(STEPS)
+        return counter.get_total_flops()
+
+    config = AsyncDiffConfig(components=2)
+    half = [rank.result for rank in in_ranks(pipeline(), config, flops, 4)]
+    whole = [rank.result for rank in in_ranks(pipeline(), config, flops, 2)]
+    assert [2 * work for work in half] == pytest.approx([*whole, *whole], rel=1e-3)
 
 
 @pytest.mark.parametrize("name", ["float16", "float8_e4m3fn"])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from architectures import CONFIGS, build, call, traced
+from diffusers import PixArtTransformer2DModel, UNet2DConditionModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import denoiser
 from toynet import PATHS, ToyNet
 
-from genhub_asyncdiff.graph import trace
+from genhub.testing.families import FAMILIES
+from genhub_asyncdiff.graph import trace, trace_units
 from genhub_asyncdiff.units import collapse, find_units, parameters_outside
 
 COUNTS = {
@@ -49,6 +52,54 @@ def test_a_stack_of_several_attention_blocks_is_opened_and_one_of_a_single_block
     assert f"{stack}.transformer_blocks.9" in units
     assert {f"{stack}.norm", f"{stack}.proj_in", f"{stack}.proj_out"} <= set(units)
     assert "down_blocks.1.attentions.0" in find_units(build("sd15"))
+
+
+def test_blocks_of_every_kind_are_opened_and_a_stack_over_frames_is_a_unit():
+    model = UNet2DConditionModel(
+        sample_size=8,
+        layers_per_block=1,
+        block_out_channels=(32, 64),
+        norm_num_groups=8,
+        down_block_types=("ResnetDownsampleBlock2D", "SimpleCrossAttnDownBlock2D"),
+        mid_block_type="UNetMidBlock2DSimpleCrossAttn",
+        up_block_types=("SimpleCrossAttnUpBlock2D", "ResnetUpsampleBlock2D"),
+        attention_head_dim=4,
+        cross_attention_dim=12,
+    )
+    units = find_units(model)
+    assert {"down_blocks.0.resnets.0", "mid_block.attentions.0", "up_blocks.1.resnets.1"} <= {
+        *units
+    }
+    assert "transformer_in" in find_units(FAMILIES["unet3d"]())
+
+
+def test_embeddings_under_names_that_nobody_listed_are_no_units():
+    model = PixArtTransformer2DModel(
+        num_attention_heads=2,
+        attention_head_dim=8,
+        in_channels=4,
+        out_channels=8,
+        num_layers=3,
+        cross_attention_dim=16,
+        caption_channels=12,
+        sample_size=8,
+        use_additional_conditions=False,
+    )
+    graph = trace_units(
+        model,
+        (torch.ones(1, 4, 8, 8),),
+        {
+            "encoder_hidden_states": torch.ones(1, 7, 12),
+            "timestep": torch.ones(1),
+            "added_cond_kwargs": {"resolution": None, "aspect_ratio": None},
+            "return_dict": False,
+        },
+    )
+    assert "adaln_single" in find_units(model)
+    assert [unit.path for unit in graph.units] == [
+        *(f"transformer_blocks.{i}" for i in range(3)),
+        "proj_out",
+    ]
 
 
 def test_the_largest_modules_of_one_owner_are_parts():

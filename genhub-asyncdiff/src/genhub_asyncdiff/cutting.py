@@ -14,8 +14,6 @@ from genhub_asyncdiff.wires import Message
 
 __all__ = ["Cutting"]
 
-_SAMPLE = frozenset({"sample", "hidden_states"})  # the tensor that is denoised, by families
-
 
 @dataclass(frozen=True)
 class Cutting:
@@ -52,8 +50,10 @@ class Cutting:
             key = (unit.path, edge.leaf.index)
             reads[edge.consumer].append(key)
             sizes[key] = unit.sizes[edge.leaf.index], unit.itemsizes[edge.leaf.index]
-        fed = {o for unit, o in zip(parts.units, owners, strict=True) if unit.inputs & _SAMPLE}
-        if parts.output_inputs & _SAMPLE:
+        fed = {
+            o for unit, o in zip(parts.units, owners, strict=True) if parts.sample in unit.inputs
+        }
+        if parts.sample in parts.output_inputs:
             fed.add(tail)
         params = [0] * len(split.components)
         for unit, o in zip(parts.units, owners, strict=True):

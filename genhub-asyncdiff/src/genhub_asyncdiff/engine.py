@@ -292,8 +292,9 @@ class Arguments:
         return self.args[0] if self.args else self.kwargs[self.names[0]]
 
     def run(self, forward: Forward) -> Any:
-        """Call the denoiser with them; lists are copied: UNets take residuals out of theirs."""
-        return forward(*tree_map(_same, self.args), **tree_map(_same, dict(self.kwargs)))
+        """Call the denoiser with them; it may empty lists that it is given, so it gets its own."""
+        args, kwargs = tree_map(_same, (self.args, dict(self.kwargs)))
+        return forward(*args, **kwargs)
 
     def on_meta(self) -> Arguments:
         """Give tensors without memory in the place of these."""

@@ -181,7 +181,9 @@ def trace(
     except Exception as error:  # any architecture may fail in its own way
         said = str(error).strip().splitlines()
         why = ": ".join([type(error).__name__, *said[:1]])
-        raise _untraceable(denoiser, f"its forward fails on empty tensors ({why})") from error
+        raise _untraceable(
+            denoiser, f"its forward fails on empty tensors ({why})", "leave asyncdiff out"
+        ) from error
     calls = Counter(origins.order)
     wrong = next((path for path in paths if calls[path] != 1), None)
     if wrong is not None:
@@ -361,9 +363,11 @@ def _check_disjoint(paths: Sequence[str]) -> None:
             )
 
 
-def _untraceable(denoiser: Module, why: str) -> GenHubError:
+def _untraceable(
+    denoiser: Module,
+    why: str,
+    hint: str = "give split: as lists of modules that are called once each, or leave asyncdiff out",
+) -> GenHubError:
     return GenHubError(
-        "GH407",
-        f"{type(denoiser).__name__} cannot be cut for several ranks: {why}",
-        hint="give split: as lists of modules that are called once each, or leave asyncdiff out",
+        "GH407", f"{type(denoiser).__name__} cannot be cut for several ranks: {why}", hint=hint
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
+
+from genhub_asyncdiff.schedule import Call
 
 if TYPE_CHECKING:
     from genhub_asyncdiff.plan import AsyncPlan
@@ -13,48 +16,57 @@ _SHOWN = 3  # rounds, after warm-up
 
 
 def timeline(plan: AsyncPlan) -> str:
-    """Draw warm-up and the first rounds: `B2(A1)` is component B at call 2 on what A gave at 1."""
+    """Draw warm-up and the first rounds: `B2(A1)` is component B at call 2 on what A gave at 1.
+
+    `;t3` after that says that a device computes at the time of another call.
+    """
     form, cutting = plan.form, plan.first
     total = form.warmup + _SHOWN * form.stride + 1
     calls = list(form.calls(total))[:-1]
-    letters = [chr(ord("A") + component) for component in range(form.components)]
     rows = [["call", *(str(call.index) for call in calls)]]
-    for device in range(form.world):
-        component = form.component(device)
-        row = [f"rank {device}"]
-        last = form.warmup - 1
-        for call in calls:
-            if call.phase == "sync":
-                row.append("full")
-            elif call.phase == "free":
-                row.append("-")
-            else:
-                read = "".join(f"{letters[c]}{last}" for c in sorted(_sources(plan, component)))
-                time = form.time(device, call, total)
-                at = "" if time == call.index else f";t{time}"
-                row.append(f"{letters[component]}{call.index}({read}{at})")
-            if call.phase != "free" and device == form.world - 1:
-                pass
-            last = call.index if call.phase != "free" else last
-        rows.append(row)
-    supplier = [form.supplier(call.offset) for call in calls]
-    rows.append(["eps from", *("all" if call.phase == "sync" else f"rank {rank}"
-                               for call, rank in zip(calls, supplier, strict=True))])  # fmt: skip
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-             for row in rows]  # fmt: skip
-    kind = "wrap" if cutting.split.wrap else "straight"
-    held = "; ".join(
-        f"{letter} {share:.1%} of the work"
-        for letter, share in zip(letters, cutting.shares, strict=True)
+    rows += [[f"rank {device}", *_row(plan, device, calls, total)] for device in range(form.world)]
+    sources = (
+        "all" if call.phase == "sync" else f"rank {form.supplier(call.offset)}" for call in calls
     )
-    lines.append(f"{kind} split: {held}")
+    rows.append(["eps from", *sources])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    held = "; ".join(
+        f"{_letter(c)} {share:.1%} of the work" for c, share in enumerate(cutting.shares)
+    )
+    lines.append(f"{'wrap' if cutting.split.wrap else 'straight'} split: {held}")
     if plan.guidance_split:
-        lines.append(
-            f"guidance split: ranks {form.world} to {2 * form.world - 1} do the same for the "
-            "other branch"
-        )
+        first, last = form.world, 2 * form.world - 1
+        lines.append(f"guidance split: ranks {first} to {last} do the same for the other branch")
+    elif form.world == 2:
+        lines.append("with guidance, cfg-parallel uses two ranks without changing a picture")
     return "\n".join(lines)
+
+
+def _row(plan: AsyncPlan, device: int, calls: Sequence[Call], total: int) -> Iterator[str]:
+    """Say what a device computes in each call."""
+    form = plan.form
+    component = form.component(device)
+    read = 0  # the call at which what is read was computed
+    for call in calls:
+        if call.phase == "free":
+            yield "-"
+            continue
+        if call.phase == "sync":
+            yield "full"
+        else:
+            inputs = "".join(f"{_letter(c)}{read}" for c in sorted(_sources(plan, component)))
+            time = form.time(device, call, total)
+            at = "" if time == call.index else f";t{time}"
+            yield f"{_letter(component)}{call.index}({inputs}{at})"
+        read = call.index
+
+
+def _letter(component: int) -> str:
+    return chr(ord("A") + component)
 
 
 def _sources(plan: AsyncPlan, component: int) -> set[int]:

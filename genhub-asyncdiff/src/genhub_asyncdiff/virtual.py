@@ -55,7 +55,9 @@ class VirtualEngine(Engine):
     def _publish(self, turn: Turn, key: Key, tensor: Tensor) -> None:
         for seat in self.seats[turn.slot.denoiser]:
             if key in seat.wanted:
-                arrival = Arrival(over_the_wire(tensor, self.options.comm_dtype))
+                arrival = Arrival(
+                    over_the_wire(tensor, turn.slot.layouts[key], self.options.comm_dtype)
+                )
                 turn.slot.inboxes[seat.device].stage(key, arrival)
 
     def _changed(self, slot: Slot) -> bool:

@@ -74,12 +74,14 @@ def _narrow(x: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor | None]:
     return (x / scale.to(x.dtype)).clamp(-largest, largest).to(kind), scale
 
 
-def over_the_wire(x: Tensor, comm_dtype: str) -> Tensor:
-    """Give what a reader gets of a published tensor: a copy, rounded as `comm_dtype` says."""
-    kind = wire_type(Layout.of(x), comm_dtype)
+def over_the_wire(x: Tensor, layout: Layout, comm_dtype: str) -> Tensor:
+    """Give what a reader gets of a published tensor: a copy in this layout, perhaps rounded."""
+    copied = torch.empty_strided(layout.shape, layout.stride, dtype=x.dtype, device=x.device)
+    copied.copy_(x)
+    kind = wire_type(layout, comm_dtype)
     if kind == x.dtype:
-        return x.clone(memory_format=torch.preserve_format)
-    narrow, scale = _narrow(x, kind)
+        return copied
+    narrow, scale = _narrow(copied, kind)
     wide = narrow.to(x.dtype)
     return wide if scale is None else wide * scale.to(x.dtype)
 

@@ -91,6 +91,7 @@ class Watch(AttentionMixer):
     def __init__(self, config=None) -> None:
         super().__init__(config)
         self.calls: list[tuple[int, int, int, str | None, float]] = []
+        self.evaluations: list[tuple[int, int, float]] = []  # which, of how many, and its time
         self.inside: list[float] = []
         self.resets = 0
         self.prepared = 0
@@ -116,6 +117,9 @@ class Watch(AttentionMixer):
     def before_call(self, ctx):
         clock = ctx.clock
         self.calls.append((clock.step, clock.steps, clock.call, clock.branch, float(clock.t)))
+        if clock.timesteps is not None:
+            times = [float(t) for t in clock.timesteps]
+            self.evaluations.append((clock.evaluation, len(times), times[clock.evaluation]))
 
     def reset(self):
         self.resets += 1

@@ -52,6 +52,9 @@ def test_evaluations_of_one_step_are_its_calls(cls, registries):
 
     assert [call[:3] for call in calls] == [(0, 3, 0), (0, 3, 1), (1, 3, 0), (1, 3, 1), (2, 3, 0)]
     assert [(end.index, end.steps) for end in ends] == [(0, 3), (1, 3), (2, 3)]
+    times = [float(t) for t in pipeline.scheduler.timesteps]
+    told = attached.driver("watch").evaluations
+    assert told == [(i, 5, times[i]) for i in range(5)]
 
 
 def test_pseudo_linear_multistep_counts_its_extra_step(registries):
@@ -68,7 +71,7 @@ def test_image_to_image_counts_the_steps_it_runs(cls, registries):
     components = tiny.stable_diffusion(cls()).components
     pipeline = StableDiffusionImg2ImgPipeline(**components, requires_safety_checker=False)
     pipeline.set_progress_bar_config(disable=True)
-    _, calls = watched(pipeline, registries)
+    attached, calls = watched(pipeline, registries)
 
     pipeline(
         image=torch.zeros(1, 3, 16, 16),
@@ -81,6 +84,10 @@ def test_image_to_image_counts_the_steps_it_runs(cls, registries):
     )
 
     assert sorted({call[:2] for call in calls}) == [(0, 3), (1, 3), (2, 3)]
+    told, last = attached.driver("watch").evaluations, float(pipeline.scheduler.timesteps[-1])
+    assert [number for number, _, _ in told] == list(range(len(calls)))
+    assert told[-1] == (len(calls) - 1, len(calls), last)
+    assert [time for _, _, time in told] == [call[4] for call in calls]
 
 
 def test_every_generation_starts_anew_also_after_a_failed_one(registries):
