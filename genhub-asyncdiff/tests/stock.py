@@ -204,6 +204,12 @@ PIPELINES: Mapping[str, tuple[Callable[[], Any], Mapping[str, Any]]] = MappingPr
             lambda: stable_diffusion("StableDiffusionInpaintPipeline"),
             text() | _PICTURE | _MASK | _SIZED,
         ),
+        "inpaint, nine channels": (
+            lambda: stable_diffusion(
+                "StableDiffusionInpaintPipeline", unet=unet2d(layers_per_block=2, in_channels=9)
+            ),
+            text() | _PICTURE | _MASK | _SIZED,
+        ),
         "svd": (svd, {"image": picture(), "num_frames": 3} | _SIZED),
         "animatediff": (animatediff, text() | {"num_frames": 3} | _SIZED),
         "sd3": (sd3, text(pooled=True) | _SIZED),
