@@ -42,6 +42,31 @@ def test_one_rank_writes_what_the_pipeline_makes_though_it_is_not_the_first(
     assert len(manifest["artifacts"]) == 2
 
 
+def test_ranks_that_write_nothing_do_not_decode(
+    tmp_path: Path, registries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import diffusers
+
+    counts, lock = [0], threading.Lock()
+    for cls in (diffusers.AutoencoderKL, diffusers.AutoencoderTiny):
+        decode = cls.decode
+
+        def counted(self: Any, *args: Any, decode: Any = decode, **kwargs: Any) -> Any:
+            with lock:
+                counts[0] += 1
+            return decode(self, *args, **kwargs)
+
+        monkeypatch.setattr(cls, "decode", counted)
+    wanted = config(tmp_path, {"type": "trouble"}, launch={**SIMULATED, "processes": 3})
+    result = genhub.run(wanted, registries=registries)
+    assert len(result.artifacts) == 2
+    decoded, counts[0] = counts[0], 0
+    alone = config(tmp_path / "alone", {}, launch={})
+    del alone["parallel"]
+    genhub.run(alone, registries=registries)
+    assert decoded == counts[0] > 0
+
+
 def test_the_error_of_a_thread_is_the_one_that_is_told(tmp_path: Path, registries: Any) -> None:
     trouble = {"type": "trouble", "trouble": "raises"}
     error = fail(config(tmp_path, trouble, launch=SIMULATED), registries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 from genhub.api import Request, Sink
 from genhub.config import Loaded
+from genhub.execution.attaching import writes
 from genhub.execution.load import LoadedModel
 from genhub.execution.phases import Phases
 from genhub.execution.requests import Caller
@@ -92,10 +94,17 @@ def call(active: Active, request: Request, sink: Sink) -> Sequence[Any]:
     if installed is not None and installed.generate is not None:
         installed.generate(request, sink)
         return ()
-    result = active.model.pipeline(**request.call)
+    result = active.model.pipeline(**{**request.call, **_undecoded(active)})
     if any(getattr(result, "nsfw_content_detected", None) or ()):
         log.warning("the model's safety checker has blackened pictures")
     return made_of(result, active.attached.context.facts.modality)
+
+
+def _undecoded(active: Active) -> dict[str, str]:
+    """Ask for latents on a rank that writes nothing: decoding them would only cost it time."""
+    known = inspect.signature(active.model.pipeline.__call__).parameters
+    idle = not writes(active.attached.installed, active.attached.context.comm)
+    return {"output_type": "latent"} if idle and "output_type" in known else {}
 
 
 def _explain_stray(
