@@ -19,7 +19,6 @@ from torch.nn import Module
 from genhub.api import PeerLost
 from genhub.comm import ThreadComm, in_threads
 from genhub.comm.replica import replica
-from genhub.testing import families
 from genhub_asyncdiff.plugin import AsyncDiffConfig
 
 STEPS = 6
@@ -104,33 +103,6 @@ def test_warm_up_alone_is_serial(name):
 @pytest.mark.parametrize("name", CROSSED)
 def test_other_schedules_agree_on_pipelines_with_more_than_a_denoiser(name, settings):
     agree(name, **settings)
-
-
-@pytest.mark.parametrize("family", families.FAMILIES)
-def test_every_family_is_cut_without_a_word_about_it(family):
-    def run(pipe: Any) -> Tensor:
-        return pipe(seeds=(1,), steps=6, guidance=3.0)
-
-    config = AsyncDiffConfig(components=2, warmup=2)
-    pipe = families.pipeline(family)
-    before = run(pipe)
-    with virtual(pipe, AsyncDiffConfig(components=2, warmup=6)):
-        assert torch.equal(run(pipe), before)
-    with virtual(pipe, config) as engine:
-        one = run(pipe)
-    assert engine.calls["parallel"] >= 4
-    ranks = in_ranks(pipe, config, run)
-    for rank in ranks[0].outputs:
-        assert torch.equal(ranks[rank].result, one)
-
-
-def test_devices_may_run_in_any_order():
-    pipe, config = pipeline("adapter"), AsyncDiffConfig(components=3, stride=2, warmup=1)
-    made = []
-    for order in ((0, 1, 2, 3), (3, 1, 0, 2), (2, 3, 1, 0)):
-        with virtual(pipe, config, order):
-            made.append(stock.run("adapter", pipe))
-    assert torch.equal(made[0], made[1]) and torch.equal(made[0], made[2])
 
 
 @pytest.mark.parametrize("mode", ["pipeline", "cfg"])
