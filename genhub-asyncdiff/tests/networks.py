@@ -154,6 +154,10 @@ class GoldenPipeline:
     def denoiser(self) -> torch.nn.Module:
         return self.transformer if self.kind == "sd3" else self.unet
 
+    def predict(self, **kwargs: Any) -> torch.Tensor:
+        """Call the transformer."""
+        return self.transformer(**kwargs, return_dict=False)[0]
+
     @torch.no_grad()
     def __call__(self, steps: int, batch: int = 1) -> torch.Tensor:
         def draw(tag: str, *shape: int) -> torch.Tensor:
@@ -168,13 +172,12 @@ class GoldenPipeline:
         for t in self.scheduler.timesteps:
             both = torch.cat([x, x])
             if self.kind == "sd3":
-                eps = self.transformer(
+                eps = self.predict(
                     hidden_states=both,
                     timestep=t.expand(2 * batch),
                     encoder_hidden_states=prompt,
                     pooled_projections=pooled,
-                    return_dict=False,
-                )[0]
+                )
             else:
                 added = {}
                 if self.kind == "sdxl":

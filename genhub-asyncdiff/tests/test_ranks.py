@@ -94,6 +94,26 @@ def test_guidance_over_twice_the_ranks_gives_the_same(settings):
     compare("sd21", 1e-12, world=2 * config.form.world, **settings)
 
 
+class SkipsLayers(GoldenPipeline):
+    """Calls its denoiser a second time without some layers, as skip-layer guidance does."""
+
+    def predict(self, **kwargs: Any) -> torch.Tensor:
+        strong = super().predict(**kwargs)
+        return strong + 0.1 * (strong - super().predict(**kwargs, skip_layers=[3, 4]))
+
+
+@pytest.mark.parametrize("mode", ["replicate", "cfg"])
+def test_calls_that_skip_layers_are_computed_in_full_on_every_rank(mode):
+    config = AsyncDiffConfig(components=3, warmup=2, warmup_mode=mode)
+    pipe = SkipsLayers("sd3", 15, "flow")
+    with virtual(pipe, config) as engine:
+        one = pipe(STEPS)
+    assert engine.calls == {"sync": 2 + STEPS, "parallel": STEPS - 2}
+    ranks = in_ranks(pipe, config, lambda p: p(STEPS))
+    for rank in ranks[0].outputs:
+        assert relative(ranks[rank].result, one) < 1e-12
+
+
 def test_an_attachment_counts_its_calls_by_phase():
     def call(pipe: Any) -> None:
         pipe(STEPS)

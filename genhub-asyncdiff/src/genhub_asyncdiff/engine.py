@@ -190,8 +190,14 @@ class Engine(ABC):
         slot.advance()
         slot.output = output
         slot.predictions = [Arrival(output.tensor)] * max(2, self.form.stride)
-        whole = dict.fromkeys(self.cuttings[slot.denoiser].parts, 1)
-        slot.warm = slot.called == whole  # guidance that skips layers is computed in full
+        slot.warm = self.is_whole(slot)
+
+    def is_whole(self, slot: Slot) -> bool:
+        """Say whether the full call ran every part once; guidance may skip layers, or repeat some.
+
+        A stream of calls that does is computed in full on every device.
+        """
+        return slot.called == dict.fromkeys(self.cuttings[slot.denoiser].parts, 1)
 
     def _record(self, slot: Slot, path: str, output: Output) -> None:
         """Keep of a full call what devices will read, and the shapes of what they leave out."""

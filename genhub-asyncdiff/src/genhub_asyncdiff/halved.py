@@ -38,10 +38,10 @@ class HalvedEngine(RankEngine):
     """
 
     def _full(self, slot: Slot, call: Call, forward: Forward, arguments: Arguments) -> Any:
-        arguments = self._ready(slot, arguments)
-        pair = halves(arguments, self.ctx.facts.latent.axes)
-        if len(pair) == 1:
+        axes = self.ctx.facts.latent.axes
+        if len(halves(arguments, axes)) == 1:
             return super()._full(slot, call, forward, arguments)
+        pair = halves(self._ready(slot, arguments), axes)
         slot.advance()
         slot.called = {}
         parts: dict[str, Output] = {}
@@ -49,7 +49,7 @@ class HalvedEngine(RankEngine):
         self._turn = Turn(slot, call, keep=partial(self._keep, slot, parts, cut))
         mine = pair[self.comm.rank % 2]
         output = Output.of(mine.run(forward))
-        if self.reads_full(call):
+        if self.reads_full(call) and self.is_whole(slot):
             wholes = self._swap({rank: self._wanted(slot, rank) for rank in self._ranks}, cut)
             for path, part in parts.items():
                 found = {i: x for (of, i), x in wholes.items() if of == path}

@@ -22,7 +22,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """List the examples, print one, or write one."""
-    known = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
+    known = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"), key=lambda path: path.stem)}
     if args.name is None:
         if args.output:
             raise GenHubError(
