@@ -119,6 +119,7 @@ PIPELINES = {
     "sd3": (sd3, sd3_latents),
     "wan": (wan, wan_latents),
 }
+SIZES = {"wan": {"height": 64, "width": 64, "frames": 5}}  # where they are not the pipeline's own
 
 
 def alone(name: str, dtype: str) -> torch.Tensor:
@@ -134,7 +135,8 @@ def split_over_ranks(comm: Any) -> dict[Any, Any]:
             with _loading:
                 twin = replica(build(dtype))
             comm.sent.clear()
-            with attach(twin, parallel={"type": "cfg-parallel"}, comm=comm) as attached:
+            parallel, size = {"type": "cfg-parallel"}, SIZES.get(name, {})
+            with attach(twin, parallel=parallel, comm=comm, **size) as attached:
                 made[name, dtype] = latents(twin)
                 planned = attached.plan.parallel.bytes(STEPS)
             made[name, dtype, "bytes"] = (sum(comm.sent.values()), planned)

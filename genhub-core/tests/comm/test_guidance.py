@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import guided
 import pytest
 import torch
 
+from genhub.api import Facts, Latent
 from genhub.comm import ThreadComm
 from genhub.comm.replica import replica
 from genhub.plan import attach
+from genhub.schedulers.cfg_parallel import CfgParallel
 from genhub.testing.launches import on_processes, on_threads
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
@@ -49,7 +53,7 @@ def test_both_ranks_end_with_what_one_process_makes(name, dtype, threads):
     assert alone.dtype == guided.DTYPES[dtype] and alone.abs().max() > 0.1
 
 
-@pytest.mark.parametrize(("name", "dtype"), [case for case in CASES if case[0] != "wan"])
+@pytest.mark.parametrize(("name", "dtype"), CASES)
 def test_the_bytes_that_travel_are_those_of_the_plan(name, dtype, threads, processes):
     for ranks in (threads, processes):
         (sent, planned), (sent_too, _) = (rank[name, dtype, "bytes"] for rank in ranks)
@@ -57,9 +61,11 @@ def test_the_bytes_that_travel_are_those_of_the_plan(name, dtype, threads, proce
         assert rank_bytes(ranks[0][name, dtype]) * guided.STEPS == sent == sent_too
 
 
-def test_a_denoiser_that_cannot_be_probed_has_no_planned_bytes(threads):
-    (sent, planned), _ = (rank["wan", "float32", "bytes"] for rank in threads)
-    assert planned == 0 and sent == rank_bytes(threads[0]["wan", "float32"]) * guided.STEPS
+@pytest.mark.parametrize(("shape", "size"), [((), 0), ((1, 4, 8, 8), 4 * 8 * 8 * 4)])
+def test_a_denoiser_of_an_unknown_call_is_planned_by_its_latent(shape, size):
+    facts = Facts("image", "other", Latent("BCHW", shape, 8), ())
+    denoiser = SimpleNamespace(config={}, dtype=torch.float32)
+    assert CfgParallel().plan(facts, {"transformer": denoiser}, 2).bytes(20) == 2 * 20 * size
 
 
 def rank_bytes(latents):
