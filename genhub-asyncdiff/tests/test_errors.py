@@ -153,6 +153,18 @@ def test_ranks_with_other_weights_are_told(pipe):
     assert all("GH609" in str(error) and "weights of unet" in str(error) for error in errors)
 
 
+def test_defaults_that_processes_list_in_another_order_are_no_difference(pipe):
+    def rank(comm: Any) -> Any:
+        mine = replica(pipe)
+        names = ["act_fn", "dropout", "norm_eps"]
+        defaults = names if comm.rank else names[::-1]
+        mine.unet.register_to_config(_use_default_values=defaults)
+        return on_rank(comm, mine, CONFIG, lambda p: p(8))
+
+    ranks = in_threads(ThreadComm.group(2, timeout=60), rank)
+    assert [rank.engine.calls["sync"] for rank in ranks] == [1, 1]
+
+
 def test_a_scheduler_that_draws_different_noise_on_each_rank_is_told(pipe):
     pipe.scheduler = EulerAncestralDiscreteScheduler.from_config(pipe.scheduler.config)
 

@@ -17,7 +17,7 @@ from genhub_asyncdiff.engine import Engine, Options
 from genhub_asyncdiff.halved import HalvedEngine
 from genhub_asyncdiff.hooks import ControlHook, DenoiserHook, PartHook, hooked
 from genhub_asyncdiff.pipelined import PipelinedEngine
-from genhub_asyncdiff.plan import installed_plan
+from genhub_asyncdiff.plan import installed_plan, written_config
 from genhub_asyncdiff.ranks import RankEngine
 from genhub_asyncdiff.shards import sharded
 
@@ -110,7 +110,7 @@ def _shake_hands(ctx: Context, comm: Communicator) -> None:
     facts: dict[str, Any] = {"torch": torch.__version__, "diffusers": diffusers.__version__}
     for name, denoiser in ctx.denoisers.items():
         first = next(denoiser.parameters())
-        facts[f"architecture of {name}"] = str(sorted(dict(denoiser.config).items()))
+        facts[f"architecture of {name}"] = written_config(denoiser)
         facts[f"dtype of {name}"] = str(first.dtype)
         facts[f"memory format of {name}"] = _is_channels_last(denoiser)
         facts[f"weights of {name}"] = _fingerprint(denoiser)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from genhub_asyncdiff.graph import Graph
     from genhub_asyncdiff.plugin import AsyncDiffConfig
 
-__all__ = ["AsyncPlan", "cut", "installed_plan", "make_plan", "traced"]
+__all__ = ["AsyncPlan", "cut", "installed_plan", "make_plan", "traced", "written_config"]
 
 _BRANCHES = 2  # a denoiser is called for the prompt and for what shall not be there
 
@@ -238,7 +238,16 @@ def _architecture(denoiser: Module) -> str:
     """Describe what a trace depends on: modules, their kinds, and the shapes of their weights."""
     modules = "".join(f"{path}:{type(m).__name__};" for path, m in denoiser.named_modules())
     weights = "".join(f"{tuple(p.shape)}{p.dtype};" for p in denoiser.parameters())
-    return f"{modules}{weights}{getattr(denoiser, 'config', '')}"
+    return f"{modules}{weights}{written_config(denoiser)}"
+
+
+def written_config(denoiser: Module) -> str:
+    """Write a denoiser's config down, the same in every process.
+
+    Private entries are left out: diffusers lists defaults there, in the order of a set.
+    """
+    config = dict(getattr(denoiser, "config", {}))
+    return str(sorted((key, value) for key, value in config.items() if not key.startswith("_")))
 
 
 def _shapes(call: Any) -> str:

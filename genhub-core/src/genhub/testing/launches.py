@@ -48,7 +48,7 @@ def on_processes(
     """
     context = multiprocessing.get_context("forkserver")
     # The server imports once what every process needs.
-    context.set_forkserver_preload(["genhub.comm.distributed", "genhub.testing.rank_programs"])
+    context.set_forkserver_preload(["genhub.comm.distributed", function.__module__])
     with tempfile.TemporaryDirectory() as folder:
         ranks = []
         for rank in range(world):
