@@ -17,6 +17,7 @@ import genhub
 from genhub.api import GenHubError
 from genhub.comm import ThreadComm, in_threads
 from genhub.comm.replica import replica
+from genhub.testing import families
 from genhub_asyncdiff.plugin import AsyncDiffConfig
 
 CONFIG = AsyncDiffConfig(components=2)
@@ -176,6 +177,21 @@ def test_a_scheduler_that_draws_different_noise_on_each_rank_is_told(pipe):
     errors = in_threads(ThreadComm.group(2, timeout=60), rank)
     assert all("GH609" in str(error) for error in errors)
     assert "generator" in str(errors[0])
+
+
+def test_weights_that_come_and_go_are_told(pipe):
+    pipe.unet.mid_block.to("meta")
+    comm = ThreadComm.group(1)[0]
+    with pytest.raises(GenHubError) as raised:
+        genhub.attach(pipe, parallel={"type": "asyncdiff", "components": 1}, comm=comm)
+    assert "weights of unet" in said(raised.value) and "offload" in said(raised.value)
+
+
+def test_warm_up_by_halves_says_that_a_call_per_branch_has_none(caplog):
+    config = AsyncDiffConfig(components=2, warmup=2, warmup_mode="cfg")
+    with caplog.at_level(logging.WARNING, logger="genhub"):
+        in_ranks(families.pipeline("wan"), config, lambda p: p(seeds=(1,), steps=4, guidance=3.0))
+    assert sum("has no halves" in record.getMessage() for record in caplog.records) == 1
 
 
 def test_another_hook_that_skips_blocks_is_named(pipe):

@@ -293,6 +293,26 @@ def test_free_calls_run_neither_denoiser_nor_controlnet():
         assert [rank.result for rank in made] == [4] * 3
 
 
+def test_guidance_that_ends_before_a_free_call_asks_the_controlnet_again():
+    def call(pipe: Any) -> Tensor:
+        def callback(pipe: Any, step: int, _: Any, given: dict[str, Any]) -> dict[str, Any]:
+            if step == 2:  # the first call of a round; the next one would be free
+                pipe._guidance_scale = 0.0
+                given["prompt_embeds"] = given["prompt_embeds"].chunk(2)[-1]
+                given["image"] = given["image"].chunk(2)[-1]
+            return given
+
+        watched = {"callback_on_step_end_tensor_inputs": ["prompt_embeds", "image"]}
+        with inputs(pipe.unet.mid_block) as seen:
+            made = stock.run("controlnet", pipe, callback_on_step_end=callback, **watched)
+        assert made.shape == (1, 4, 8, 8) and seen[-1].shape[0] == 1
+        return made
+
+    pipe = pipeline("controlnet")
+    with torch.no_grad(), virtual(pipe, AsyncDiffConfig(**SCHEDULES["stride 2"])):
+        assert call(pipe).isfinite().all()
+
+
 SIZES = [{}, {"num_images_per_prompt": 2}, {"width": 24}, {"guidance_scale": 1.0}]
 
 

@@ -11,6 +11,7 @@ from networks import GoldenPipeline
 from runs import in_ranks, virtual
 
 import genhub
+from genhub_asyncdiff.advice import recommended
 from genhub_asyncdiff.plan import make_plan, traced
 from genhub_asyncdiff.planner import Link, Machine, choices, predict, recommended_warmup
 from genhub_asyncdiff.plugin import AsyncDiffConfig
@@ -93,6 +94,13 @@ def test_slow_links_cost_more_where_more_is_sent(graph):
     )
     assert slow.seconds > fast.seconds and slow.bytes == fast.bytes > 0
     assert slow.age == fast.age
+
+
+@pytest.mark.parametrize("guidance", [False, True])
+def test_one_device_is_recommended_where_the_link_eats_the_gain(graph, guidance):
+    _, times = even(graph, 2)
+    machine = Machine(graph, times, Link(10.0, 1e4), 2)
+    assert recommended(choices(machine, 4, 50, guidance=guidance), 50) is None
 
 
 def test_more_calls_begin_with_more_full_ones():

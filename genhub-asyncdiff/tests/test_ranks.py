@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from genhub.testing import families
 from genhub_asyncdiff.plugin import AsyncDiffConfig
+from genhub_asyncdiff.wires import Layout, over_the_wire
 
 STEPS = 8
 
@@ -88,6 +89,29 @@ def test_refresh_on_demand_is_the_same_on_all_ranks():
         assert made[rank].engine.calls == engine.calls
 
 
+def test_refresh_on_demand_is_decided_alike_in_every_mode():
+    def calls(mode: str) -> Any:
+        config = AsyncDiffConfig(
+            components=2, warmup=2, refresh_threshold=0.4, warmup_mode=mode, wrap=False
+        )
+        return in_ranks(pipeline(), config, lambda p: p(STEPS))[0].engine.calls
+
+    assert calls("cfg") == calls("pipeline") == calls("replicate")
+
+
+def test_a_prediction_that_is_changed_in_place_is_kept_for_free_calls():
+    def double(change: Any) -> torch.Tensor:
+        pipe = pipeline()
+        pipe.unet.register_forward_hook(lambda m, a, out: (change(out[0]),))
+        config = AsyncDiffConfig(components=2, stride=2, anchor="odd", warmup=2)
+        with virtual(pipe, config) as engine:
+            made = pipe(4)
+            assert engine.calls["free"] == 1
+            return made
+
+    assert torch.equal(double(lambda eps: eps.mul_(1.5)), double(lambda eps: eps * 1.5))
+
+
 @pytest.mark.parametrize("settings", [{"components": 2}, {"components": 1, "stride": 2}])
 def test_guidance_over_twice_the_ranks_gives_the_same(settings):
     config = AsyncDiffConfig(**settings)
@@ -150,6 +174,13 @@ def test_guidance_over_twice_the_ranks_halves_the_work_of_each():
     half = [rank.result for rank in in_ranks(pipeline(), config, flops, 4)]
     whole = [rank.result for rank in in_ranks(pipeline(), config, flops, 2)]
     assert [2 * work for work in half] == pytest.approx([*whole, *whole], rel=1e-3)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-6])
+def test_small_numbers_of_16_bits_keep_their_size_in_8(value):
+    x = torch.full((2, 3), value, dtype=torch.float16)
+    made = over_the_wire(x, Layout.of(x), "float8_e4m3fn")
+    assert torch.equal(made, x)
 
 
 @pytest.mark.parametrize("name", ["float16", "float8_e4m3fn"])

@@ -61,10 +61,15 @@ class PlanTask(Task):
 
 def recommended(choices: list[Choice], steps: int) -> Choice | None:
     """Choose: what changes no picture, unless stride 1 is clearly faster; None: nothing helps."""
-    exact = min((c for c in choices if c.exact), key=lambda c: c.seconds, default=None)
+    exact = min(
+        (c for c in choices if c.exact and c.speedup > 1), key=lambda c: c.seconds, default=None
+    )
     if steps < _FEW_STEPS:
         return exact
-    near = min((c for c in choices if c.form.stride == 1), key=lambda c: c.seconds, default=None)
+    near = min(
+        (c for c in choices if c.form.stride == 1 and c.speedup > _NEARLY),
+        key=lambda c: c.seconds, default=None,
+    )  # fmt: skip
     if exact is None or near is None:
         return near or exact
     return near if near.seconds * _NEARLY < exact.seconds else exact

@@ -10,7 +10,7 @@ from genhub.api import GenHubError
 from genhub_asyncdiff.cutting import Cutting
 from genhub_asyncdiff.schedule import Form
 
-__all__ = ["check_denoiser", "warn_of_call", "warn_of_cutting"]
+__all__ = ["check_denoiser", "check_loaded", "warn_of_call", "warn_of_cutting"]
 
 log = logging.getLogger("genhub")
 
@@ -19,14 +19,18 @@ _UNBALANCED = 1.25  # times the share that all would have
 _RIVALS = ("fbc", "faster_cache", "mag_cache", "sea_cache", "taylorseer", "_parallel")  # in names
 
 
-def check_denoiser(name: str, denoiser: Module, cutting: Cutting) -> None:
-    """Raise GH411 where other hooks decide which blocks run, GH407 where weights come and go."""
+def check_loaded(name: str, denoiser: Module) -> None:
+    """Raise GH407 where weights come and go."""
     if any(p.device.type == "meta" for p in denoiser.parameters()):
         raise GenHubError(
             "GH407",
             f"the weights of {name} are not on its device: they are loaded layer by layer",
             hint="leave out sequential offload: a rank computes its part with its own weights",
         )
+
+
+def check_denoiser(name: str, denoiser: Module, cutting: Cutting) -> None:
+    """Raise GH411 where other hooks decide which blocks run."""
     modules = {path.rsplit(".", depth)[0] for path in cutting.parts for depth in range(4)}
     for path in sorted({"", *modules}):
         hooks = getattr(getattr(denoiser.get_submodule(path), "_diffusers_hook", None), "hooks", {})

@@ -46,6 +46,11 @@ class Options:
     refresh_threshold: float | None = None
     overlap: bool = True
 
+    @property
+    def looks_back(self) -> bool:
+        """Say whether what was published before the latest is needed, too."""
+        return self.extrapolate > 0 or self.refresh_threshold is not None
+
 
 @dataclass(frozen=True)
 class Seat:
@@ -151,12 +156,13 @@ class Engine(ABC):
         """Run a ControlNet for the denoiser's next call, unless that call is free."""
         clock = self.ctx.clock
         coming = [slot for slot in self._slots.values() if clock.evaluation]
-        if self._controlled is not None and coming and not any(
-            slot.pacer.at_round for slot in coming
-        ):  # fmt: skip
-            return self._controlled
-        self._controlled = forward(*args, **kwargs)
-        return self._controlled
+        free = bool(coming) and not any(slot.pacer.at_round for slot in coming)
+        described = signature({"args": args, **kwargs})
+        before, made = self._controlled or (None, None)
+        if not free or before != described:  # a batch of another size warms up anew
+            made = forward(*args, **kwargs)
+            self._controlled = described, made
+        return made
 
     def end(self) -> None:
         """Forget the generation."""
@@ -189,7 +195,8 @@ class Engine(ABC):
     def _end_full(self, slot: Slot, output: Output) -> None:
         slot.advance()
         slot.output = output
-        slot.predictions = [Arrival(output.tensor)] * max(2, self.form.stride)
+        kept = Arrival(output.tensor.clone())  # pipelines may change what they are given in place
+        slot.predictions = [kept] * max(2, self.form.stride)
         slot.warm = self.is_whole(slot)
 
     def is_whole(self, slot: Slot) -> bool:
@@ -257,6 +264,8 @@ class Engine(ABC):
         described = signature(arguments.named)
         slot = self._slots.get(key)
         if slot is None or slot.signature != described:
+            if slot is not None:
+                slot.settle()
             slot = self._slots[key] = self._new_slot(name, described, arguments)
         return slot
 

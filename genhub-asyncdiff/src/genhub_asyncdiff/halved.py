@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -17,6 +18,8 @@ from genhub_asyncdiff.schedule import Call
 from genhub_asyncdiff.slot import Output, Slot
 
 __all__ = ["HalvedEngine", "neighbour"]
+
+log = logging.getLogger("genhub")
 
 _TAG = 3990
 
@@ -37,11 +40,14 @@ class HalvedEngine(RankEngine):
     A batch of an odd number is computed whole on every rank.
     """
 
+    _told = False
+
     def _full(self, slot: Slot, call: Call, forward: Forward, arguments: Arguments) -> Any:
-        axes = self.ctx.facts.latent.axes
-        if len(halves(arguments, axes)) == 1:
+        batch = arguments.sample.shape[0]
+        if batch % 2:
+            self._tell_of_odd(batch)
             return super()._full(slot, call, forward, arguments)
-        pair = halves(self._ready(slot, arguments), axes)
+        pair = halves(self._ready(slot, arguments), self.ctx.facts.latent.axes)
         slot.advance()
         slot.called = {}
         parts: dict[str, Output] = {}
@@ -59,6 +65,15 @@ class HalvedEngine(RankEngine):
         whole = joined([output, output], {output.place: wholes[key]})
         self._end_full(slot, whole)
         return whole.value
+
+    def _tell_of_odd(self, batch: int) -> None:
+        """Say once that nothing is saved: Flux, Wan and their like call once per branch."""
+        if not self._told and self.ctx.comm.rank == 0:
+            self._told = True
+            log.warning(
+                "every rank computes full calls whole, as with warmup_mode: replicate: a batch of "
+                "%d has no halves", batch,
+            )  # fmt: skip
 
     @property
     def _ranks(self) -> tuple[int, ...]:

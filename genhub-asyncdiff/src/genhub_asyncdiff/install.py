@@ -12,7 +12,7 @@ import torch
 from torch.nn import Module
 
 from genhub.api import Communicator, Context, GuidanceSplit
-from genhub_asyncdiff.checks import check_denoiser, warn_of_cutting
+from genhub_asyncdiff.checks import check_denoiser, check_loaded, warn_of_cutting
 from genhub_asyncdiff.engine import Engine, Options
 from genhub_asyncdiff.halved import HalvedEngine
 from genhub_asyncdiff.hooks import ControlHook, DenoiserHook, PartHook, hooked
@@ -54,6 +54,8 @@ def installed(config: AsyncDiffConfig, ctx: Context, plan: AsyncPlan) -> Iterato
     if plan.guidance_split:
         lines = ctx.comm.split(cfg=2, stage=plan.form.world)
         stage, cfg = lines["stage"], lines["cfg"]
+    for name, denoiser in ctx.denoisers.items():
+        check_loaded(name, denoiser)
     _shake_hands(ctx, ctx.comm)
     plan = installed_plan(config, ctx, plan)
     check_all(ctx, plan)

@@ -36,7 +36,7 @@ class AsyncPlan:
     guidance_split: bool
     warmup_mode: str
     width: int = 0  # bytes of a number on the way, where it is narrowed
-    extrapolates: bool = False
+    looks_back: bool = False  # full calls before the last one of warm-up are read, too
 
     @property
     def first(self) -> Cutting:
@@ -88,7 +88,7 @@ class AsyncPlan:
             sent += refreshed * (form.world - len(exact)) * eps
         total = _BRANCHES * sent
         if mode == "cfg":  # halves of both branches together, hence once
-            read = sum(call.index >= form.warmup - 1 - self.extrapolates for call in full)
+            read = sum(call.index >= form.warmup - 1 - self.looks_back for call in full)
             total += len(full) * form.world * eps + read * self.per_round(narrow=False)
         if self.guidance_split:  # every rank swaps its branch of every prediction
             total += _BRANCHES * form.world * steps * eps
@@ -137,9 +137,8 @@ def make_plan(
     cuttings = {name: cut(config, facts, name, module) for name, module in denoisers.items()}
     narrow = WIRE_TYPES.get(config.comm_dtype)
     width = 0 if narrow is None else narrow.itemsize
-    return AsyncPlan(
-        config.form, cuttings, guidance_split, config.warmup_mode, width, config.extrapolate > 0
-    )
+    looks_back = config.extrapolate > 0 or config.refresh_threshold is not None
+    return AsyncPlan(config.form, cuttings, guidance_split, config.warmup_mode, width, looks_back)
 
 
 def cut(

@@ -50,10 +50,8 @@ class RankEngine(Engine):
     def end(self, lost: bool = False) -> None:
         """Forget the generation; unless a rank is lost, wait for what is still under way."""
         for slot in self._slots.values():
-            wires = [slot.wires, *(stage.wires for stage in slot.stages or ())]
-            for one in wires:
-                if one is not None and not lost:
-                    one.settle()
+            if not lost:
+                slot.settle()
         super().end()
         self._checked = self._compared = self._drifted = False
 
@@ -63,7 +61,7 @@ class RankEngine(Engine):
 
     def reads_full(self, call: Call) -> bool:
         """Say whether a round may read what this full call gives."""
-        return call.index >= self.form.warmup - 1 - (self.options.extrapolate > 0)
+        return call.index >= self.form.warmup - 1 - self.options.looks_back
 
     def _ready(self, slot: Slot, arguments: Arguments) -> Arguments:
         """See to it that every rank computes a full call of the same sample."""
@@ -109,7 +107,6 @@ class RankEngine(Engine):
     def _wired(self, slot: Slot) -> Wires:
         cutting = self.cuttings[slot.denoiser]
         assert slot.output is not None
-        keeps = self.options.extrapolate > 0 or self.options.refresh_threshold is not None
         return Wires(
             self.comm,
             self.comm.rank,
@@ -119,7 +116,7 @@ class RankEngine(Engine):
             cutting.predictions(self.form, self.exact[slot.denoiser]),
             self.options.comm_dtype,
             self.options.overlap,
-            buffers=3 if keeps else 2,
+            buffers=3 if self.options.looks_back else 2,
         )
 
     def _same_sample(self, arguments: Arguments) -> None:

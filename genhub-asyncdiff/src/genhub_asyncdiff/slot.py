@@ -86,6 +86,12 @@ class Slot:
         for inbox in self.inboxes.values():
             inbox.advance()
 
+    def settle(self) -> None:
+        """Wait for all that is under way, before the buffers that it uses are let go."""
+        for wires in (self.wires, *(stage.wires for stage in self.stages or ())):
+            if wires is not None:
+                wires.settle()
+
     def hand_out(self, path: str, device: int, wanted: frozenset[Key]) -> Any:
         """Give what stands for the output of a part that this device does not compute."""
         inbox = self.inboxes[device]

@@ -71,7 +71,8 @@ def _narrow(x: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor | None]:
     if not _is_scaled(kind):
         return x.clamp(-largest, largest).to(kind), None
     scale = (x.abs().amax().float() / largest).clamp_min(torch.finfo(torch.float32).tiny)
-    return (x / scale.to(x.dtype)).clamp(-largest, largest).to(kind), scale
+    # in float32: in float16 the scale of a small tensor is 0
+    return (x.float() / scale).clamp(-largest, largest).to(kind), scale
 
 
 def over_the_wire(x: Tensor, layout: Layout, comm_dtype: str) -> Tensor:
@@ -82,8 +83,7 @@ def over_the_wire(x: Tensor, layout: Layout, comm_dtype: str) -> Tensor:
     if kind == x.dtype:
         return copied
     narrow, scale = _narrow(copied, kind)
-    wide = narrow.to(x.dtype)
-    return wide if scale is None else wide * scale.to(x.dtype)
+    return narrow.to(x.dtype) if scale is None else (narrow.float() * scale).to(x.dtype)
 
 
 class _Buffer:
@@ -126,10 +126,9 @@ class _Buffer:
         view = self._view(at, layout, kind)
         if kind == layout.dtype:
             return view
-        wide = view.to(layout.dtype)
         if not _is_scaled(kind):
-            return wide
-        return wide * self._scale(at, layout, kind).to(layout.dtype)
+            return view.to(layout.dtype)
+        return (view.float() * self._scale(at, layout, kind)).to(layout.dtype)
 
     def _view(self, at: int, layout: Layout, kind: torch.dtype) -> Tensor:
         size = kind.itemsize * torch.Size(layout.shape).numel()
