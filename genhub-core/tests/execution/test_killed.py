@@ -145,7 +145,8 @@ def test_a_task_killed_at_22_moments_ends_with_the_numbers_of_one_that_was_not(
     whole = outcome(first)
     rng = random.Random(25)
     moments = sorted(rng.sample(range(1, answer["changes"] + 1), MOMENTS))
-    times = [answer["cpu"] * rng.uniform(0.1, 0.9) for _ in range(BY_TIME)]
+    # Well before the end: on a machine that gets less busy a run takes less time than the first.
+    times = [answer["cpu"] * rng.uniform(0.1, 0.5) for _ in range(BY_TIME)]
     ways = [*({"kill": moment} for moment in moments), *({"kill_after": time} for time in times)]
     went_on = [killed_and_gone_on(server, config, whole, **way) for way in ways]
     assert sum(went_on) >= MOMENTS - 5  # the first changes make the folder
