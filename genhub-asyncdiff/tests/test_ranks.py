@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 import torch
 from networks import GoldenPipeline
-from runs import in_ranks, virtual
+from runs import in_ranks, on_rank, virtual
 from torch.utils.flop_counter import FlopCounterMode
 
+from genhub.comm import ThreadComm, in_threads
+from genhub.comm.replica import replica
 from genhub.testing import families
 from genhub_asyncdiff.plugin import AsyncDiffConfig
 from genhub_asyncdiff.wires import Layout, over_the_wire
@@ -216,3 +218,20 @@ def test_ranks_keep_only_their_weights(kind):
     assert all(
         torch.equal(value, before[name]) for name, value in pipe.denoiser.state_dict().items()
     )
+
+
+def test_threads_that_fail_have_their_weights_back():
+    config = AsyncDiffConfig(components=2, warmup_mode="pipeline", shard_weights=True)
+    pipe = pipeline()
+    comms = ThreadComm.group(2, timeout=60)
+    twins = [replica(pipe) for _ in comms]
+
+    def fail(inner: Any) -> None:
+        inner(STEPS)
+        raise RuntimeError("stop")
+
+    errors = in_threads(comms, lambda comm: on_rank(comm, twins[comm.rank], config, fail))
+    assert all(isinstance(error, Exception) for error in errors)
+    held = dict(pipe.unet.named_parameters())
+    for twin in twins:
+        assert all(p is held[name] for name, p in twin.unet.named_parameters())

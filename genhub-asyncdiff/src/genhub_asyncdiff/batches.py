@@ -15,6 +15,8 @@ from genhub_asyncdiff.slot import Output
 
 __all__ = ["halves", "joined"]
 
+_SHARED = ("txt_ids", "img_ids")  # positions that all samples of a batch have in common
+
 
 def halves(arguments: Arguments, axes: str) -> tuple[Arguments, ...]:
     """Cut the batch of a call in two; an odd number of samples stays together.
@@ -33,7 +35,9 @@ def halves(arguments: Arguments, axes: str) -> tuple[Arguments, ...]:
             cut = isinstance(x, Tensor) and x.ndim > 0 and x.shape[0] in rows
             return x.chunk(2)[i] if cut else x
 
-        args, kwargs = tree_map(part, arguments.args), tree_map(part, dict(arguments.kwargs))
+        args = tree_map(part, arguments.args)
+        shared = {name: x for name, x in arguments.kwargs.items() if name in _SHARED}
+        kwargs = tree_map(part, dict(arguments.kwargs)) | shared
         return replace(arguments, args=args, kwargs=kwargs)
 
     return half(0), half(1)

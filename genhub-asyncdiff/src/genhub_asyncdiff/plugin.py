@@ -105,7 +105,7 @@ class AsyncDiffConfig(PluginConfig):
                 f"shard_weights needs warmup_mode: pipeline, not {self.warmup_mode}: other modes "
                 "compute full calls on every rank"
             )
-        if self.anchor == "odd" and self.stride > 2:
+        if self.anchor == "odd" and self.stride != 2:
             raise ValueError(f"anchor: odd is published for stride 2 only, not {self.stride}")
         if isinstance(self.split, list) and len(self.split) != self.components:
             raise ValueError(

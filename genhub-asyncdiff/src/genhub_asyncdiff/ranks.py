@@ -49,11 +49,13 @@ class RankEngine(Engine):
 
     def end(self, lost: bool = False) -> None:
         """Forget the generation; unless a rank is lost, wait for what is still under way."""
-        for slot in self._slots.values():
-            if not lost:
-                slot.settle()
-        super().end()
-        self._checked = self._compared = self._drifted = False
+        try:
+            for slot in self._slots.values():
+                if not lost:
+                    slot.settle()
+        finally:
+            super().end()
+            self._checked = self._compared = self._drifted = False
 
     def _full(self, slot: Slot, call: Call, forward: Forward, arguments: Arguments) -> Any:
         arguments = self._ready(slot, arguments)

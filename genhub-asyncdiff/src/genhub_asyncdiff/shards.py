@@ -29,7 +29,7 @@ def sharded(
 
     At its end they come back from the ranks that own them, with the same values. Where ranks are
     threads, which share weights, they are the same objects. If the block raises, other ranks may
-    be lost: the denoisers then stay without those weights, and the pipeline is to be loaded anew.
+    be lost: what nobody in this process keeps is gone then, and the pipeline is to be loaded anew.
     """
     freed = []
     for name, cutting in cuttings.items():
@@ -39,7 +39,12 @@ def sharded(
             mine = owner == form.component(comm.rank)
             module = denoisers[name].get_submodule(path)
             freed.append((module, owner, {} if mine else _free(module, kept)))
-    yield
+    try:
+        yield
+    except BaseException:
+        for _, _, refs in freed:
+            _put_back(refs)
+        raise
     shared = all(ref() is not None for _, _, refs in freed for ref in refs.values())
     shared = comm.agree(shared)
     for module, owner, refs in freed:
@@ -68,6 +73,13 @@ def _tensors(module: Module) -> dict[_Place, Tensor]:
         for key, tensor in getattr(inner, kind).items()
         if tensor is not None
     }
+
+
+def _put_back(refs: Mapping[_Place, Any]) -> None:
+    """Put tensors that somebody in this process still keeps back into their places."""
+    for (inner, kind, key), ref in refs.items():
+        if (kept := ref()) is not None:
+            getattr(inner, kind)[key] = kept
 
 
 def _free(module: Module, kept: Tensor) -> dict[_Place, Any]:
