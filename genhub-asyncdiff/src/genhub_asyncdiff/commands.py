@@ -78,8 +78,8 @@ def _plan(args: Namespace) -> int:
 def _simulate(args: Namespace) -> int:
     from genhub_asyncdiff.simulation import simulate
 
-    schedules = {text: _schedule(text) for text in args.schedules or _SCHEDULES}
-    named = {_name(schedule): schedule for schedule in schedules.values()}
+    schedules = [_schedule(text) for text in args.schedules or _SCHEDULES]
+    named = {_name(schedule): schedule for schedule in schedules}
     result = simulate(args.file, named, set=_changes(args.set), output=args.output, quiet=False)
     sys.stdout.write(_table(result.metrics) + f"\nreport: {result.folder / 'report.html'}\n")
     return 0

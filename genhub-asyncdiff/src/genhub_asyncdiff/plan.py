@@ -166,11 +166,9 @@ _PLANNING = Lock()
 
 def traced(facts: Facts, name: str, denoiser: Module) -> Graph:
     """Follow the tensors of one call of a denoiser, at the size of the run."""
-    from genhub_asyncdiff.graph import meta_twin, trace
-    from genhub_asyncdiff.units import find_units
+    from genhub_asyncdiff.graph import meta_twin, trace_units
 
-    twin = meta_twin(denoiser)
-    return trace(twin, *_example(facts, name, denoiser), find_units(twin))
+    return trace_units(meta_twin(denoiser), *_example(facts, name, denoiser))
 
 
 def installed_plan(config: AsyncDiffConfig, ctx: Context, plan: AsyncPlan) -> AsyncPlan:

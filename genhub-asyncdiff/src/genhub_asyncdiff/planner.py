@@ -19,8 +19,6 @@ from genhub_asyncdiff.split import Split, auto_split, owners
 
 __all__ = ["Choice", "Link", "Machine", "choices", "predict", "recommended_warmup"]
 
-_FEW_STEPS = 10  # below, neighbouring calls are not alike
-
 
 @dataclass(frozen=True)
 class Link:

@@ -92,7 +92,6 @@ class _Buffer:
     def __init__(self, layouts: Mapping[Key, Layout], comm_dtype: str, device: Any) -> None:
         self.places: dict[Key, tuple[int, Layout, torch.dtype]] = {}
         self.wait: Any = None  # the transfer that uses it
-        self._device = device
         at = 0
         for key, layout in layouts.items():
             kind = wire_type(layout, comm_dtype)
@@ -190,7 +189,6 @@ class Wires:
         buffers: int,
     ) -> None:
         self._comm = comm
-        self._me = device
         self._overlap = overlap
         self._ops = [
             _Op(number, m, m.src == device) for number, m in enumerate(messages)
