@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from architectures import CONFIGS, build, call, traced
@@ -9,9 +11,11 @@ from diffusers import PixArtTransformer2DModel, UNet2DConditionModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import denoiser
+from torch.utils._pytree import tree_map_only
 from toynet import PATHS, ToyNet
 
 from genhub.testing.families import FAMILIES
+from genhub_asyncdiff import plan
 from genhub_asyncdiff.graph import trace, trace_units
 from genhub_asyncdiff.units import collapse, find_units, parameters_outside
 
@@ -85,8 +89,7 @@ def test_embeddings_under_names_that_nobody_listed_are_no_units():
         sample_size=8,
         use_additional_conditions=False,
     )
-    graph = trace_units(
-        model,
+    example = (
         (torch.ones(1, 4, 8, 8),),
         {
             "encoder_hidden_states": torch.ones(1, 7, 12),
@@ -95,11 +98,14 @@ def test_embeddings_under_names_that_nobody_listed_are_no_units():
             "return_dict": False,
         },
     )
+    on_meta = tree_map_only(torch.Tensor, lambda x: x.to("meta"), example)
+    facts = SimpleNamespace(example_call=lambda component: on_meta)
     assert "adaln_single" in find_units(model)
-    assert [unit.path for unit in graph.units] == [
-        *(f"transformer_blocks.{i}" for i in range(3)),
-        "proj_out",
-    ]
+    for graph in (trace_units(model, *example), plan.traced(facts, "transformer", model)):
+        assert [unit.path for unit in graph.units] == [
+            *(f"transformer_blocks.{i}" for i in range(3)),
+            "proj_out",
+        ]
 
 
 def test_the_largest_modules_of_one_owner_are_parts():
