@@ -15,7 +15,7 @@ from genhub.comm import ThreadComm, in_threads
 from genhub.comm.replica import replica
 from genhub_asyncdiff.hooks import hooked
 from genhub_asyncdiff.install import hooks_of, options_of
-from genhub_asyncdiff.plan import make_plan
+from genhub_asyncdiff.plan import cores, make_plan
 from genhub_asyncdiff.plugin import AsyncDiffConfig
 from genhub_asyncdiff.virtual import VirtualEngine
 
@@ -25,7 +25,7 @@ def virtual(pipeline: Any, config: AsyncDiffConfig, order: Any = None):
     """Attach all devices of a schedule to one pipeline; yields the engine."""
     with genhub.attach(pipeline) as attached:
         ctx = attached.context
-        plan = make_plan(config, ctx.facts, ctx.denoisers, guidance_split=False)
+        plan = make_plan(config, ctx.facts, cores(ctx), guidance_split=False)
         engine = VirtualEngine(ctx, config.form, plan.cuttings, options_of(config), order)
         with hooked(hooks_of(engine, ctx)):
             yield engine

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from networks import GoldenPipeline
 from runs import in_ranks, virtual
 
 from genhub.testing import families
@@ -39,3 +40,14 @@ def test_devices_may_be_computed_in_any_order():
         with virtual(pipe, config, order):
             made.append(run(pipe))
     assert torch.equal(made[0], made[1]) and torch.equal(made[0], made[2])
+
+
+def test_a_compiled_denoiser_is_cut_like_the_one_inside():
+    config = AsyncDiffConfig(components=2, warmup=2)
+    pipe = GoldenPipeline("sd21", 11, "ddim")
+    with virtual(pipe, config):
+        one = pipe(6)
+    pipe.unet = torch.compile(pipe.unet, backend="eager")
+    with virtual(pipe, config) as engine:
+        assert torch.equal(pipe(6), one)
+    assert engine.calls == {"sync": 2, "parallel": 4}

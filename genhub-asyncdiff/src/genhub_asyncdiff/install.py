@@ -17,7 +17,7 @@ from genhub_asyncdiff.engine import Engine, Options
 from genhub_asyncdiff.halved import HalvedEngine
 from genhub_asyncdiff.hooks import ControlHook, DenoiserHook, PartHook, hooked
 from genhub_asyncdiff.pipelined import PipelinedEngine
-from genhub_asyncdiff.plan import installed_plan, written_config
+from genhub_asyncdiff.plan import cores, installed_plan, written_config
 from genhub_asyncdiff.ranks import RankEngine
 from genhub_asyncdiff.shards import sharded
 
@@ -54,7 +54,8 @@ def installed(config: AsyncDiffConfig, ctx: Context, plan: AsyncPlan) -> Iterato
     if plan.guidance_split:
         lines = ctx.comm.split(cfg=2, stage=plan.form.world)
         stage, cfg = lines["stage"], lines["cfg"]
-    for name, denoiser in ctx.denoisers.items():
+    denoisers = cores(ctx)
+    for name, denoiser in denoisers.items():
         check_loaded(name, denoiser)
     _shake_hands(ctx, ctx.comm)
     plan = installed_plan(config, ctx, plan)
@@ -62,7 +63,7 @@ def installed(config: AsyncDiffConfig, ctx: Context, plan: AsyncPlan) -> Iterato
     engine = _ENGINES[config.warmup_mode](ctx, plan.form, plan.cuttings, options_of(config), stage)
     with ExitStack() as stack:
         if config.shard_weights:
-            stack.enter_context(sharded(ctx.denoisers, plan.cuttings, plan.form, stage))
+            stack.enter_context(sharded(denoisers, plan.cuttings, plan.form, stage))
         stack.enter_context(_ending(engine))
         stack.enter_context(hooked(hooks_of(engine, ctx)))
         if cfg is not None:
@@ -73,7 +74,7 @@ def installed(config: AsyncDiffConfig, ctx: Context, plan: AsyncPlan) -> Iterato
 def check_all(ctx: Context, plan: AsyncPlan) -> None:
     """Raise what stands in the way of a plan, and warn of what spoils it."""
     for name, cutting in plan.cuttings.items():
-        check_denoiser(name, ctx.denoisers[name], cutting)
+        check_denoiser(name, cores(ctx)[name], cutting)
         if ctx.comm.rank == 0:
             warn_of_cutting(plan.form, name, cutting)
 
@@ -87,7 +88,7 @@ def hooks_of(engine: Engine, ctx: Context) -> list[tuple[Module, Any]]:
     """List modules and the hooks that they get: denoisers, their parts, ControlNets."""
     hooks: list[tuple[Module, Any]] = []
     for name, cutting in engine.cuttings.items():
-        denoiser = getattr(ctx.denoisers[name], "_orig_mod", ctx.denoisers[name])
+        denoiser = cores(ctx)[name]
         hooks.append((denoiser, DenoiserHook(engine, name)))
         hooks += [(denoiser.get_submodule(path), PartHook(engine, path)) for path in cutting.parts]
     control = getattr(ctx.pipeline, "controlnet", None)
@@ -110,7 +111,7 @@ def _ending(engine: RankEngine) -> Iterator[None]:
 def _shake_hands(ctx: Context, comm: Communicator) -> None:
     """Raise GH609 where ranks differ in versions, architecture or weights."""
     facts: dict[str, Any] = {"torch": torch.__version__, "diffusers": diffusers.__version__}
-    for name, denoiser in ctx.denoisers.items():
+    for name, denoiser in cores(ctx).items():
         first = next(denoiser.parameters())
         facts[f"architecture of {name}"] = written_config(denoiser)
         facts[f"dtype of {name}"] = str(first.dtype)

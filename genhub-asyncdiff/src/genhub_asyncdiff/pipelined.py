@@ -16,6 +16,7 @@ from genhub_asyncdiff.batches import halves, joined
 from genhub_asyncdiff.engine import Arguments, Forward, Turn
 from genhub_asyncdiff.graph import meta_twin
 from genhub_asyncdiff.inbox import Arrival, Inbox
+from genhub_asyncdiff.plan import cores
 from genhub_asyncdiff.ranks import RankEngine
 from genhub_asyncdiff.schedule import Call
 from genhub_asyncdiff.slot import Output, Slot
@@ -45,7 +46,7 @@ class PipelinedEngine(RankEngine):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._twins = {name: meta_twin(module) for name, module in self.ctx.denoisers.items()}
+        self._twins = {name: meta_twin(module) for name, module in cores(self.ctx).items()}
         self._stage: _Stage | None = None
         self._early = False  # only what others wait for, nothing to wait for
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from genhub_asyncdiff.graph import Graph
     from genhub_asyncdiff.plugin import AsyncDiffConfig
 
-__all__ = ["AsyncPlan", "cut", "installed_plan", "make_plan", "traced", "written_config"]
+__all__ = ["AsyncPlan", "cores", "cut", "installed_plan", "make_plan", "traced", "written_config"]
 
 _BRANCHES = 2  # a denoiser is called for the prompt and for what shall not be there
 
@@ -177,11 +177,15 @@ def installed_plan(config: AsyncDiffConfig, ctx: Context, plan: AsyncPlan) -> As
     With `split_metric: time` rank 0 times the units, and all ranks take its figures.
     """
     cuttings = {}
-    for name, denoiser in ctx.denoisers.items():
-        core = getattr(denoiser, "_orig_mod", denoiser)
-        costs = _times(ctx, name, core) if config.split_metric == "time" else None
-        cuttings[name] = cut(config, ctx.facts, name, core, costs)
+    for name, denoiser in cores(ctx).items():
+        costs = _times(ctx, name, denoiser) if config.split_metric == "time" else None
+        cuttings[name] = cut(config, ctx.facts, name, denoiser, costs)
     return replace(plan, cuttings=cuttings)
+
+
+def cores(ctx: Context) -> dict[str, Module]:
+    """Give the denoisers themselves where `torch.compile` has wrapped them."""
+    return {name: getattr(d, "_orig_mod", d) for name, d in ctx.denoisers.items()}
 
 
 def _times(ctx: Context, name: str, denoiser: Module) -> tuple[float, ...]:
