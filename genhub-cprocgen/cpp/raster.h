@@ -1,0 +1,109 @@
+// Pixels: rectangles and pictures drawn into a square 8-bit RGB image.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace cprocgen {
+
+struct Color {
+  uint8_t r, g, b;
+};
+
+// Left, top, width and height in pixels, y downwards.
+struct Rect {
+  double x, y, w, h;
+};
+
+// Premultiplied by alpha.
+struct Pixel {
+  uint8_t r, g, b, a;
+};
+
+// v*a/255 with the rounding of the benchmark's 8-bit compositing.
+inline uint8_t scale_byte(unsigned v, unsigned a) {
+  const unsigned q = v * a;
+  return static_cast<uint8_t>((q + (q >> 8) + 128) >> 8);
+}
+
+struct Image {
+  int width = 0;
+  int height = 0;
+  bool opaque = false;
+  std::vector<Pixel> pixels;
+
+  const Pixel* row(int y) const { return pixels.data() + static_cast<size_t>(y) * width; }
+};
+
+// Straight (not premultiplied) RGBA bytes, rows from the top.
+Image make_image(const uint8_t* rgba, int width, int height);
+
+// Half-open range of pixels.
+struct Span {
+  int first, last;
+  bool empty() const { return first >= last; }
+};
+
+// floor(v + 0.5), kept inside int.
+int round_pixel(double v);
+Span pixel_span(double start, double extent, int size);
+
+// One axis of an unrotated picture: the visible pixels and the source index of each in 16.16.
+struct Axis {
+  Span span;
+  int64_t start, step;
+
+  int source(int pixel) const { return static_cast<int>((start + (pixel - span.first) * step) >> 16); }
+};
+Axis sample_axis(double start, double extent, int source, int size);
+
+// Rotation in degrees as the benchmark derives it from radians.
+float degrees_of(float radians);
+
+class Canvas {
+ public:
+  static constexpr int max_size = 2048;
+
+  Canvas(uint8_t* rgb, int size, bool smooth = false)
+      : rgb_(rgb), size_(size), smooth_(smooth), clip_x_{0, size}, clip_y_{0, size} {}
+
+  int size() const { return size_; }
+  bool smooth() const { return smooth_; }
+  uint8_t* pixel(int x, int y) const { return rgb_ + (static_cast<size_t>(y) * size_ + x) * 3; }
+
+  // Limits what is written; sampling still starts at the border of the image.
+  void clip(Span x, Span y) {
+    clip_x_ = x;
+    clip_y_ = y;
+  }
+  void unclip() { clip({0, size_}, {0, size_}); }
+
+  void clear();
+  void fill(const Rect& r, Color c);
+  void picture(const Rect& r, const Image& image, bool mirrored = false, float alpha = 1,
+               float rotation = 0);
+  // Copies side by side (ratio > 0) or downwards (ratio < 0), as many as the ratio asks for.
+  void tiles(const Rect& r, const Image& image, float ratio, bool mirrored, float alpha);
+  // An opaque picture where `hidden` (one word of 64 columns a row) has no bit; 64 pixels wide only.
+  void backdrop(const Rect& r, const Image& image, const uint64_t* hidden);
+
+  void ellipse(const Rect& r, Color c, float alpha = 1);
+  void line(double x0, double y0, double x1, double y1, double width, Color c);
+
+ private:
+  void straight(const Rect& r, const Image& image, bool mirrored, unsigned opacity);
+  void rotated(const Rect& r, const Image& image, bool mirrored, unsigned opacity, float degrees);
+  void smooth_picture(const Rect& r, const Image& image, bool mirrored, unsigned opacity,
+                      float degrees);
+
+  uint8_t* rgb_;
+  int size_;
+  bool smooth_;
+  Span clip_x_, clip_y_;
+};
+
+// Averages blocks of factor x factor pixels of a square image of side size * factor.
+void shrink(const uint8_t* rgb, int size, int factor, uint8_t* out);
+
+}  // namespace cprocgen
