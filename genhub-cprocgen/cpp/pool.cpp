@@ -30,6 +30,8 @@ struct Pool::Crew {
   std::atomic<bool> stop{false};
 };
 
+Pool::Pool(int threads) : threads_(threads) {}
+
 Pool::~Pool() {
   if (!crew_) return;
   if (crew_->process != process_id()) {

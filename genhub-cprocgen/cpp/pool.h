@@ -14,7 +14,7 @@ namespace cprocgen {
 class Pool {
  public:
   // `threads` work in all, the caller's among them; they are started by the first job.
-  explicit Pool(int threads) : threads_(threads) {}
+  explicit Pool(int threads);
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
