@@ -165,7 +165,7 @@ void Canvas::straight(const Rect& r, const Image& image, bool mirrored, unsigned
   const Span xs = intersect(across.span, clip_x_);
   const Span ys = intersect(down.span, clip_y_);
   if (xs.empty() || ys.empty()) return;
-  uint16_t index[max_size];
+  uint16_t index[kMaxSize];
   index_columns(across, xs, image.width, mirrored, index);
   const int count = xs.last - xs.first;
   for (int y = ys.first; y < ys.last; ++y) {

@@ -63,7 +63,7 @@ float degrees_of(float radians);
 
 class Canvas {
  public:
-  static constexpr int max_size = 2048;
+  static constexpr int kMaxSize = 2048;
 
   Canvas(uint8_t* rgb, int size, bool smooth = false)
       : rgb_(rgb), size_(size), smooth_(smooth), clip_x_{0, size}, clip_y_{0, size} {}
