@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "../engine.h"
+#include "../introsort.h"
 #include "tables.h"
 
 namespace cprocgen {
@@ -32,78 +33,6 @@ bool is_lethal(int type) {
 
 struct Later {
   bool operator()(const Entity& a, const Entity& b) const { return a.spawn_time > b.spawn_time; }
-};
-
-// The order of equal elements reaches the entity list, so this is the unstable sort of the library
-// the benchmark was built with, step by step, instead of whatever std::sort a platform has.
-class TimetableSort {
- public:
-  static void sort(std::vector<Entity>& list) {
-    const int n = static_cast<int>(list.size());
-    if (n == 0) return;
-    int depth = 0;
-    for (int k = n; k > 1; k >>= 1) depth += 2;
-    introsort(list.data(), list.data() + n, depth);
-    insertion(list.data(), list.data() + std::min(n, kThreshold));
-    for (int i = kThreshold; i < n; ++i) insert_unguarded(list.data() + i);
-  }
-
- private:
-  static constexpr int kThreshold = 16;
-
-  static void introsort(Entity* first, Entity* last, int depth) {
-    while (last - first > kThreshold) {
-      if (depth == 0) {
-        std::make_heap(first, last, Later());
-        std::sort_heap(first, last, Later());
-        return;
-      }
-      --depth;
-      median_to_first(first, first + 1, first + (last - first) / 2, last - 1);
-      Entity* cut = partition(first + 1, last, *first);
-      introsort(cut, last, depth);
-      last = cut;
-    }
-  }
-
-  static void median_to_first(Entity* first, Entity* a, Entity* b, Entity* c) {
-    const Later less;
-    Entity* median = a;
-    if (less(*a, *b)) {
-      median = less(*b, *c) ? b : (less(*a, *c) ? c : a);
-    } else if (!less(*a, *c)) {
-      median = less(*b, *c) ? c : b;
-    }
-    std::swap(*first, *median);
-  }
-
-  static Entity* partition(Entity* first, Entity* last, const Entity& pivot) {
-    const Later less;
-    while (true) {
-      while (less(*first, pivot)) ++first;
-      --last;
-      while (less(pivot, *last)) --last;
-      if (!(first < last)) return first;
-      std::swap(*first, *last);
-      ++first;
-    }
-  }
-
-  static void insertion(Entity* first, Entity* last) {
-    for (Entity* i = first + 1; i < last; ++i) {
-      if (Later()(*i, *first)) {
-        std::rotate(first, i, i + 1);
-      } else {
-        insert_unguarded(i);
-      }
-    }
-  }
-
-  static void insert_unguarded(Entity* at) {
-    const Entity value = *at;
-    for (; Later()(value, *(at - 1)); --at) *at = *(at - 1);
-    *at = value;
-  }
 };
 
 class Starpilot : public Game<Starpilot> {
@@ -188,7 +117,8 @@ class Starpilot : public Game<Starpilot> {
       add_group(time);
       time += gap();
     }
-    TimetableSort::sort(spawners);
+    // The order of those that appear together reaches the entity list.
+    Introsort<Entity, Later>::sort(spawners);
   }
 
   int gap() {
