@@ -10,14 +10,11 @@
 #include <utility>
 #include <vector>
 
+#include "env.h"
 #include "painter.h"
 #include "raster.h"
-#include "table.h"
 
 namespace cprocgen {
-
-// Paints the picture of a type and theme; false where it knows none.
-using Paint = bool (*)(Painter&, int type, int theme);
 
 bool paint_shared(Painter& p, int type, int theme);    // explosions, trails
 void paint_generic(Painter& p, int type, int theme);   // a plain badge coloured by type
@@ -28,7 +25,7 @@ class Skin {
  public:
   using Given = std::map<std::pair<int, int>, std::shared_ptr<const Image>>;
 
-  Skin(const GameTable& table, Paint paint, Given sprites, Given backgrounds);
+  Skin(const GameTable& table, Paint paint, const Given& sprites, const Given& backgrounds);
 
   const Image& image(int type, int theme) const {
     const Slot& slot = slots_[slot_of(type, theme)];
@@ -41,9 +38,7 @@ class Skin {
     return ready ? *ready : painted(slot);
   }
   // Of the picture in the table: that of a picture given from outside may differ.
-  float background_aspect(int index) const {
-    return kBackgrounds(table_)[index].aspect();
-  }
+  float background_aspect(int index) const { return aspects_[index]; }
 
  private:
   static constexpr int kTypes = 64;
@@ -52,9 +47,11 @@ class Skin {
     int type = 0, theme = 0, width = 0, height = 0;
     mutable std::atomic<const Image*> ready{nullptr};
     mutable std::shared_ptr<const Image> kept;
+
+    void take(const Given& given, std::pair<int, int> key);
   };
 
-  static const Picture* kBackgrounds(const GameTable& table);
+  static int slot_count(const GameTable& table);
   int slot_of(int type, int theme) const {
     const int known = type >= 0 && type < kTypes ? type : kTypes - 1;
     return theme > 0 && theme < count_[known] ? first_[known] + theme : first_[known];
@@ -65,6 +62,7 @@ class Skin {
   Paint paint_;
   std::array<int, kTypes> first_{}, count_{};
   std::vector<Slot> slots_, backgrounds_;
+  std::vector<float> aspects_;
   mutable std::mutex painting_;
 };
 
