@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "view.h"
+
 namespace cprocgen {
 
 namespace {
@@ -267,10 +269,7 @@ void Batch::redraw(int i) { draw(i, pages_[page_].data); }
 
 void Batch::render(int i, int side, uint8_t* rgb) {
   Slot& slot = slots_.at(i);
-  std::vector<uint8_t> large(size_t(side) * side * 3 * 4);
-  Canvas canvas(large.data(), side * 2, true);
-  slot.env->draw(canvas, *slot.skin);
-  shrink(large.data(), side, 2, rgb);
+  draw_view(*slot.env, *slot.skin, side, rgb);
 }
 
 template <class Archive>

@@ -52,6 +52,7 @@ class Game : public World, public Env {
   int theme_of_cell(int /*type*/) { return 0; }
   static bool keeps_theme(int /*type*/) { return false; }  // under restrict_themes
   float tile_ratio(const Entity&) { return 0; }            // of copies side by side; 0: none
+  // Offset and size in units of the entity's rectangle, y downwards; 0, 0, 1, 1 leaves it.
   void adjust_rect(const Entity&, float& /*x*/, float& /*y*/, float& /*w*/, float& /*h*/) {}
   bool draw_cell(Canvas&, const Rect&, int /*type*/) { return false; }  // true: it drew the cell
   void draw_background(Canvas& canvas, const Camera& camera, const Skin& skin) {
@@ -62,6 +63,9 @@ class Game : public World, public Env {
   float center_x() { return agent().x; }
   float center_y() { return agent().y; }
   static constexpr bool kUsefulVelocity = true;
+  static constexpr bool kScrolls = false;  // the background moves although the camera does not
+  // The built-in picture of a type and theme; false: the shared or a generic one.
+  static bool paint(Painter&, int /*type*/, int /*theme*/) { return false; }
 
   // --- pictures ---
   float aspect(int type, int theme) const {
@@ -134,6 +138,7 @@ class Game : public World, public Env {
   const std::vector<double>& context() const override { return context_; }
 
   void new_level(int32_t seed, const double* row) override {
+    still.forget();
     context_.assign(row, row + Self::kTable.parameter_count);
     self().params.read(context_.data(), mode);
     random.seed(static_cast<uint32_t>(seed));
@@ -179,6 +184,7 @@ class Game : public World, public Env {
   void archive(Writer& writer) override { all_fields(writer); }
 
   void archive(Reader& reader) override {
+    still.forget();
     all_fields(reader);
     if (width < 1 || height < 1 || grid.size() != size_t(width) * height || entities.size() == 0 ||
         context_.size() != size_t(Self::kTable.parameter_count))
@@ -187,6 +193,8 @@ class Game : public World, public Env {
   }
 
   void waiting(std::vector<Entity>&) {}
+
+  StillFrame still;  // of the drawing alone; a state does without it
 
  private:
   static constexpr int kMostRejectedLevels = 100;
