@@ -15,7 +15,6 @@ class Game : public World, public Env {
  public:
   Game(Mode mode, const Options& options)
       : World(Self::kTable, mode, options),
-        pending_(Self::kTable.parameter_count, kUnset),
         context_(Self::kTable.parameter_count, kUnset) {}
 
   // --- hooks: what a game may shadow ---
@@ -134,15 +133,11 @@ class Game : public World, public Env {
   // --- Env ---
   const GameTable& table() const override { return Self::kTable; }
   Mode distribution_mode() const override { return mode; }
-  void set_context(const double* row) override {
-    pending_.assign(row, row + Self::kTable.parameter_count);
-  }
   const std::vector<double>& context() const override { return context_; }
-  const std::vector<double>& pending_context() const override { return pending_; }
 
-  void new_level(int32_t seed) override {
+  void new_level(int32_t seed, const double* row) override {
     still.forget();
-    context_ = pending_;
+    context_.assign(row, row + Self::kTable.parameter_count);
     self().params.read(context_.data(), mode);
     random.seed(static_cast<uint32_t>(seed));
     for (int rejected = 0;; ++rejected) {
@@ -184,11 +179,14 @@ class Game : public World, public Env {
     return s;
   }
 
-  void save(Writer& writer) override { all_fields(writer); }
+  void archive(Writer& writer) override { all_fields(writer); }
 
-  void load(Reader& reader) override {
+  void archive(Reader& reader) override {
     still.forget();
     all_fields(reader);
+    if (width < 1 || height < 1 || grid.size() != size_t(width) * height || entities.size() == 0 ||
+        context_.size() != size_t(Self::kTable.parameter_count))
+      throw StateError("the state contradicts itself: its grid, entities or context do not fit");
     self().params.read(context_.data(), mode);
   }
 
@@ -374,7 +372,6 @@ class Game : public World, public Env {
   template <class Archive>
   void all_fields(Archive& archive) {
     archive("context", context_);
-    archive("pending_context", pending_);
     world_fields(archive);
     entity_fields(archive);
     self().fields(archive);
@@ -392,7 +389,7 @@ class Game : public World, public Env {
     for (int i = 0; i < entities.size(); ++i) entities[i].fields(archive);
   }
 
-  std::vector<double> pending_, context_;
+  std::vector<double> context_;
 };
 
 }  // namespace cprocgen

@@ -48,19 +48,16 @@ class Env {
   virtual const GameTable& table() const = 0;
   virtual Mode distribution_mode() const = 0;
 
-  // A row of parameters in the order of the table, kUnset where the mode decides; in force from the
-  // next level on.
-  virtual void set_context(const double* row) = 0;
-  virtual const std::vector<double>& context() const = 0;          // of the running level
-  virtual const std::vector<double>& pending_context() const = 0;  // of the next
-
-  virtual void new_level(int32_t seed) = 0;  // throws LevelError
+  // Makes the level of a seed under a context: a row of parameters in the order of the table, kUnset
+  // where the mode decides. Throws LevelError.
+  virtual void new_level(int32_t seed, const double* row) = 0;
+  virtual const std::vector<double>& context() const = 0;  // the running level's row
   virtual Outcome step(int action) = 0;      // -1..14
   virtual void draw(Canvas& canvas, const Skin& skin) = 0;
   virtual void episode_values(double* values) const = 0;
   virtual Snapshot snapshot() = 0;
-  virtual void save(Writer& writer) = 0;
-  virtual void load(Reader& reader) = 0;  // throws StateError
+  virtual void archive(Writer& writer) = 0;
+  virtual void archive(Reader& reader) = 0;  // throws StateError
 };
 
 using Factory = std::unique_ptr<Env> (*)(Mode, const Options&);
