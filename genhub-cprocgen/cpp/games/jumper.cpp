@@ -15,9 +15,8 @@ enum Type : int {
   kSpike = 2,
   kCaveWall = 6,
   kCaveWallTop = 7,
-  kPlayerJump = 9,
+  kPlayerLeft1 = 10,
   kPlayerRight1 = 12,
-  kPlayerRight2 = 13,
 };
 
 bool is_cave(int type) { return type == kCaveWall || type == kCaveWallTop; }
@@ -99,11 +98,19 @@ class Jumper : public Game<Jumper> {
   int picture_of(int type) {
     if (type != kPlayer) return type;
     if (std::fabs(agent().vx) < .01 && avx == 0 && support) return kPlayer;
-    if (!support) return kPlayerJump;
-    return t / 5 % 2 == 0 ? kPlayerRight1 : kPlayerRight2;
+    const int first = agent().is_reflected ? kPlayerLeft1 : kPlayerRight1;
+    return t / 5 % 2 == 0 || !support ? first : first + 1;
   }
 
   int theme_of_cell(int type) { return is_cave(type) ? wall_theme : 0; }
+
+  void draw_overlay(Canvas& canvas, const Camera& camera) {
+    if (mode != Mode::memory) draw_compass(canvas, camera);
+    if (jump_delta >= 0 || support) return;
+    const Entity& a = agent();  // a puff under the feet of a jump in the air
+    const Rect r = camera.rect(a.x - a.rx, a.y + a.ry, 2 * a.rx, 2 * a.ry);
+    canvas.ellipse({r.x, r.y + r.h * 5 / 6, r.w, r.h / 3}, {255, 255, 255}, 120.0f / 255);
+  }
 
   void episode_values(double* values) const override { values[0] = goal_distance; }
 
@@ -122,6 +129,22 @@ class Jumper : public Game<Jumper> {
   float goal_x = 0, goal_y = 0;
 
  private:
+  // A needle that points to the goal, and below it a bar as long as the way is far.
+  void draw_compass(Canvas& canvas, const Camera& camera) const {
+    constexpr Color kDisc{168, 166, 158}, kNeedle{252, 186, 3};
+    const float size = static_cast<float>(params.compass_dim);
+    const float left = camera.view - size - .25f;
+    const float dx = goal_x - agent().x, dy = goal_y - agent().y;
+    const double angle = std::atan2(static_cast<double>(dy), static_cast<double>(dx));
+    const Rect disc = camera.screen(left, .25f, size, size);
+    const double x = disc.x + disc.w / 2, y = disc.y + disc.h / 2, reach = .95 * disc.w / 2;
+    canvas.ellipse(disc, kDisc);
+    canvas.line(x, y, x + reach * std::cos(angle), y - reach * std::sin(angle),
+                canvas.size() / (256.0 / size), kNeedle);
+    const float far = std::sqrt(dx * dx + dy * dy) / (width * std::sqrt(2.0f));
+    canvas.fill(camera.screen(left, .25f + size, size * far, size / 8), kNeedle);
+  }
+
   // A maze three times as coarse as the grid, roughened by noise and an automaton.
   void dig_cave() {
     const int dim = width / 3;
