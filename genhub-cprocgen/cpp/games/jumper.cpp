@@ -105,11 +105,8 @@ class Jumper : public Game<Jumper> {
   int theme_of_cell(int type) { return is_cave(type) ? wall_theme : 0; }
 
   void draw_overlay(Canvas& canvas, const Camera& camera) {
-    if (mode != Mode::memory) draw_compass(canvas, camera);
-    if (jump_delta >= 0 || support) return;
-    const Entity& a = agent();  // a puff under the feet of a jump in the air
-    const Rect r = camera.rect(a.x - a.rx, a.y + a.ry, 2 * a.rx, 2 * a.ry);
-    canvas.ellipse({r.x, r.y + r.h * 5 / 6, r.w, r.h / 3}, {255, 255, 255}, 120.0f / 255);
+    if (params.show_compass) draw_compass(canvas, camera);
+    if (jump_delta < 0 && !support) draw_puff(canvas, camera);
   }
 
   void episode_values(double* values) const override { values[0] = goal_distance; }
@@ -129,22 +126,6 @@ class Jumper : public Game<Jumper> {
   float goal_x = 0, goal_y = 0;
 
  private:
-  // A needle that points to the goal, and below it a bar as long as the way is far.
-  void draw_compass(Canvas& canvas, const Camera& camera) const {
-    constexpr Color kDisc{168, 166, 158}, kNeedle{252, 186, 3};
-    const float size = static_cast<float>(params.compass_dim);
-    const float left = camera.view - size - .25f;
-    const float dx = goal_x - agent().x, dy = goal_y - agent().y;
-    const double angle = std::atan2(static_cast<double>(dy), static_cast<double>(dx));
-    const Rect disc = camera.screen(left, .25f, size, size);
-    const double x = disc.x + disc.w / 2, y = disc.y + disc.h / 2, reach = .95 * disc.w / 2;
-    canvas.ellipse(disc, kDisc);
-    canvas.line(x, y, x + reach * std::cos(angle), y - reach * std::sin(angle),
-                canvas.size() / (256.0 / size), kNeedle);
-    const float far = std::sqrt(dx * dx + dy * dy) / (width * std::sqrt(2.0f));
-    canvas.fill(camera.screen(left, .25f + size, size * far, size / 8), kNeedle);
-  }
-
   // A maze three times as coarse as the grid, roughened by noise and an automaton.
   void dig_cave() {
     const int dim = width / 3;
@@ -223,6 +204,31 @@ class Jumper : public Game<Jumper> {
           wall = wall && cell(x, y + i) == kCaveWall && cell(x + side, y + i) == kSpace;
         if (wall) set_cell(x, y + random.below(3), kSpace);
       }
+  }
+
+  // Where the goal lies: its direction on a disc, its distance as a bar below.
+  void draw_compass(Canvas& canvas, const Camera& camera) const {
+    const float side = static_cast<float>(params.compass_dim);
+    if (side == 0) return;
+    const Color bright{252, 186, 3};
+    const float left = static_cast<float>(camera.view - side - .25);
+    const Rect disc = camera.screen(left, .25f, side, side);
+    canvas.ellipse(disc, {168, 166, 158});
+    const float dx = goal_x - agent().x, dy = goal_y - agent().y;
+    const double angle = std::atan2(dy, dx), length = 0.95 * disc.w / 2;
+    const double x = disc.x + disc.w / 2, y = disc.y + disc.h / 2;
+    canvas.line(x, y, x + length * std::cos(angle), y - length * std::sin(angle),
+                canvas.size() * side / 256, bright);
+    const double distance = std::sqrt(static_cast<double>(dx * dx + dy * dy));
+    const float bar = static_cast<float>(side * distance / (width * std::sqrt(2.0)));
+    canvas.fill(camera.screen(left, .25f + side, bar, side / 8), bright);
+  }
+
+  // A cloud at the feet of who jumps in the air.
+  void draw_puff(Canvas& canvas, const Camera& camera) const {
+    const Entity& a = agent();
+    const Rect r = camera.rect(a.x - a.rx, a.y + a.ry, 2 * a.rx, 2 * a.ry);
+    canvas.ellipse({r.x, r.y + r.h * 5 / 6, r.w, r.h / 3}, {255, 255, 255}, 120 / 255.0f);
   }
 
   void place_things() {
