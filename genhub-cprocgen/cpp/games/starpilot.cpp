@@ -113,7 +113,7 @@ class Starpilot : public Game<Starpilot> {
     spawners.clear();
     int time = std::clamp(1 + gap(), params.min_time, params.max_time);
     first_time = time;
-    while (time <= params.win_time) {
+    while (time <= params.win_time && total_weight() > 0) {
       add_group(time);
       time += gap();
     }
@@ -137,10 +137,15 @@ class Starpilot : public Game<Starpilot> {
     }
   }
 
-  int choose_type() {
+  float total_weight() const {
     float total = 0;
-    for (int type = kBulletFlyer; type <= kFastFlyer; ++type) total += weight(type);
-    float left = random.uniform() * total;
+    for (int type = kFlyer; type <= kFastFlyer; ++type) total += weight(type);
+    return total;
+  }
+
+  // A draw of exactly zero gives a stray bullet, as in the benchmark.
+  int choose_type() {
+    float left = random.uniform() * total_weight();
     for (int type = kBulletFlyer; type <= kFastFlyer; ++type) {
       left -= weight(type);
       if (left <= 0) return type;
