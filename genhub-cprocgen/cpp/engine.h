@@ -15,7 +15,6 @@ class Game : public World, public Env {
  public:
   Game(Mode mode, const Options& options)
       : World(Self::kTable, mode, options),
-        pending_(Self::kTable.parameter_count, kUnset),
         context_(Self::kTable.parameter_count, kUnset) {}
 
   // --- hooks: what a game may shadow ---
@@ -53,6 +52,7 @@ class Game : public World, public Env {
   int theme_of_cell(int /*type*/) { return 0; }
   static bool keeps_theme(int /*type*/) { return false; }  // under restrict_themes
   float tile_ratio(const Entity&) { return 0; }            // of copies side by side; 0: none
+  // Offset and size in units of the entity's rectangle, y downwards; 0, 0, 1, 1 leaves it.
   void adjust_rect(const Entity&, float& /*x*/, float& /*y*/, float& /*w*/, float& /*h*/) {}
   bool draw_cell(Canvas&, const Rect&, int /*type*/) { return false; }  // true: it drew the cell
   void draw_background(Canvas& canvas, const Camera& camera, const Skin& skin) {
@@ -63,6 +63,9 @@ class Game : public World, public Env {
   float center_x() { return agent().x; }
   float center_y() { return agent().y; }
   static constexpr bool kUsefulVelocity = true;
+  static constexpr bool kScrolls = false;  // the background moves although the camera does not
+  // The built-in picture of a type and theme; false: the shared or a generic one.
+  static bool paint(Painter&, int /*type*/, int /*theme*/) { return false; }
 
   // --- pictures ---
   float aspect(int type, int theme) const {
@@ -132,14 +135,11 @@ class Game : public World, public Env {
   // --- Env ---
   const GameTable& table() const override { return Self::kTable; }
   Mode distribution_mode() const override { return mode; }
-  void set_context(const double* row) override {
-    pending_.assign(row, row + Self::kTable.parameter_count);
-  }
   const std::vector<double>& context() const override { return context_; }
-  const std::vector<double>& pending_context() const override { return pending_; }
 
-  void new_level(int32_t seed) override {
-    context_ = pending_;
+  void new_level(int32_t seed, const double* row) override {
+    still.forget();
+    context_.assign(row, row + Self::kTable.parameter_count);
     self().params.read(context_.data(), mode);
     random.seed(static_cast<uint32_t>(seed));
     for (int rejected = 0;; ++rejected) {
@@ -181,14 +181,20 @@ class Game : public World, public Env {
     return s;
   }
 
-  void save(Writer& writer) override { all_fields(writer); }
+  void archive(Writer& writer) override { all_fields(writer); }
 
-  void load(Reader& reader) override {
+  void archive(Reader& reader) override {
+    still.forget();
     all_fields(reader);
+    if (width < 1 || height < 1 || grid.size() != size_t(width) * height || entities.size() == 0 ||
+        context_.size() != size_t(Self::kTable.parameter_count))
+      throw StateError("the state contradicts itself: its grid, entities or context do not fit");
     self().params.read(context_.data(), mode);
   }
 
   void waiting(std::vector<Entity>&) {}
+
+  StillFrame still;  // of the drawing alone; a state does without it
 
  private:
   static constexpr int kMostRejectedLevels = 100;
@@ -368,7 +374,6 @@ class Game : public World, public Env {
   template <class Archive>
   void all_fields(Archive& archive) {
     archive("context", context_);
-    archive("pending_context", pending_);
     world_fields(archive);
     entity_fields(archive);
     self().fields(archive);
@@ -386,7 +391,7 @@ class Game : public World, public Env {
     for (int i = 0; i < entities.size(); ++i) entities[i].fields(archive);
   }
 
-  std::vector<double> pending_, context_;
+  std::vector<double> context_;
 };
 
 }  // namespace cprocgen

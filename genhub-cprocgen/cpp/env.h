@@ -13,6 +13,7 @@
 namespace cprocgen {
 
 class Canvas;
+class Painter;
 class Skin;
 
 // Chosen once per batch. None of these but restrict_themes changes dynamics or draws.
@@ -48,26 +49,26 @@ class Env {
   virtual const GameTable& table() const = 0;
   virtual Mode distribution_mode() const = 0;
 
-  // A row of parameters in the order of the table, kUnset where the mode decides; in force from the
-  // next level on.
-  virtual void set_context(const double* row) = 0;
-  virtual const std::vector<double>& context() const = 0;          // of the running level
-  virtual const std::vector<double>& pending_context() const = 0;  // of the next
-
-  virtual void new_level(int32_t seed) = 0;  // throws LevelError
+  // Makes the level of a seed under a context: a row of parameters in the order of the table, kUnset
+  // where the mode decides. Throws LevelError.
+  virtual void new_level(int32_t seed, const double* row) = 0;
+  virtual const std::vector<double>& context() const = 0;  // the running level's row
   virtual Outcome step(int action) = 0;      // -1..14
   virtual void draw(Canvas& canvas, const Skin& skin) = 0;
   virtual void episode_values(double* values) const = 0;
   virtual Snapshot snapshot() = 0;
-  virtual void save(Writer& writer) = 0;
-  virtual void load(Reader& reader) = 0;  // throws StateError
+  virtual void archive(Writer& writer) = 0;
+  virtual void archive(Reader& reader) = 0;  // throws StateError
 };
 
 using Factory = std::unique_ptr<Env> (*)(Mode, const Options&);
+// Paints the picture of a type and theme; false where it knows none.
+using Paint = bool (*)(Painter&, int type, int theme);
 
 struct RegisteredGame {
   const GameTable* table;
   Factory make;
+  Paint paint;
 };
 
 std::vector<RegisteredGame>& registered_games();
@@ -80,7 +81,8 @@ struct Register {
     registered_games().push_back(
         {&G::kTable, [](Mode mode, const Options& options) -> std::unique_ptr<Env> {
            return std::make_unique<G>(mode, options);
-         }});
+         },
+         &G::paint});
   }
 };
 

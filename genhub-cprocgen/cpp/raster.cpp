@@ -11,8 +11,6 @@
 namespace cprocgen {
 namespace {
 
-Span intersect(Span a, Span b) { return {std::max(a.first, b.first), std::min(a.last, b.last)}; }
-
 inline void copy_pixel(uint8_t* out, Pixel p) { std::memcpy(out, &p, 3); }
 
 inline void blend_pixel(uint8_t* out, Pixel p) {
@@ -41,16 +39,6 @@ unsigned opacity_of(float alpha) {
   return (static_cast<unsigned>(alpha * 256) * 255) >> 8;
 }
 
-// Four bytes a pixel: the surplus byte is overwritten by the next pixel; the last one gets three.
-void copy_row(uint8_t* out, const Pixel* source, const uint16_t* index, int count) {
-  for (int k = 0; k + 1 < count; ++k) std::memcpy(out + 3 * k, source + index[k], 4);
-  copy_pixel(out + 3 * (count - 1), source[index[count - 1]]);
-}
-
-void put_row(uint8_t* out, const Pixel* source, const uint16_t* index, int count) {
-  for (int k = 0; k < count; ++k) put_pixel(out + 3 * k, source[index[k]]);
-}
-
 void fade_row(uint8_t* out, const Pixel* source, const uint16_t* index, int count, unsigned opacity) {
   for (int k = 0; k < count; ++k) blend_pixel(out + 3 * k, fade(source[index[k]], opacity));
 }
@@ -73,6 +61,20 @@ int lowest_bit(uint64_t word) {
 #endif
 }
 
+// The row without the pixels that have a bit in `hidden`.
+void copy_visible(uint8_t* row, const Pixel* source, const uint16_t* index, Span xs,
+                  uint64_t hidden) {
+  const uint64_t all = ~uint64_t{0};
+  uint64_t open = (all >> (64 - (xs.last - xs.first))) << xs.first & ~hidden;
+  while (open != 0) {
+    const int first = lowest_bit(open);
+    const uint64_t rest = ~(open >> first);
+    const int count = rest == 0 ? 64 : lowest_bit(rest);
+    copy_row(row + 3 * first, source, index + (first - xs.first), count);
+    open = first + count >= 64 ? 0 : open & (all << (first + count));
+  }
+}
+
 struct Turn {
   double sine, cosine;
 };
@@ -86,6 +88,16 @@ Turn turn_of(float degrees) {
 }
 
 }  // namespace
+
+// Four bytes a pixel: the surplus byte is overwritten by the next pixel; the last one gets three.
+void copy_row(uint8_t* out, const Pixel* source, const uint16_t* index, int count) {
+  for (int k = 0; k + 1 < count; ++k) std::memcpy(out + 3 * k, source + index[k], 4);
+  copy_pixel(out + 3 * (count - 1), source[index[count - 1]]);
+}
+
+void put_row(uint8_t* out, const Pixel* source, const uint16_t* index, int count) {
+  for (int k = 0; k < count; ++k) put_pixel(out + 3 * k, source[index[k]]);
+}
 
 Image make_image(const uint8_t* rgba, int width, int height) {
   Image image;
@@ -150,7 +162,7 @@ void Canvas::picture(const Rect& r, const Image& image, bool mirrored, float alp
   const unsigned opacity = opacity_of(alpha);
   if (opacity == 0 || image.pixels.empty() || !(r.w > 0) || !(r.h > 0)) return;
   const float degrees = rotation == 0 ? 0 : degrees_of(rotation);
-  if (smooth_) {
+  if (style_ == Style::smooth) {
     smooth_picture(r, image, mirrored, opacity, degrees);
   } else if (degrees == 0) {
     straight(r, image, mirrored, opacity);
@@ -165,7 +177,7 @@ void Canvas::straight(const Rect& r, const Image& image, bool mirrored, unsigned
   const Span xs = intersect(across.span, clip_x_);
   const Span ys = intersect(down.span, clip_y_);
   if (xs.empty() || ys.empty()) return;
-  uint16_t index[max_size];
+  uint16_t index[kMaxSize];
   index_columns(across, xs, image.width, mirrored, index);
   const int count = xs.last - xs.first;
   for (int y = ys.first; y < ys.last; ++y) {
@@ -173,6 +185,8 @@ void Canvas::straight(const Rect& r, const Image& image, bool mirrored, unsigned
     uint8_t* out = pixel(xs.first, y);
     if (opacity < 255) {
       fade_row(out, source, index, count, opacity);
+    } else if (image.opaque && hidden_) {
+      copy_visible(pixel(0, y), source, index, xs, hidden_[y]);
     } else if (image.opaque) {
       copy_row(out, source, index, count);
     } else {
@@ -215,27 +229,6 @@ void Canvas::tiles(const Rect& r, const Image& image, float ratio, bool mirrored
     const float offset = extent * k;
     const Rect tile = across ? Rect{r.x + offset, r.y, extent, r.h} : Rect{r.x, r.y + offset, r.w, extent};
     picture(tile, image, mirrored, alpha);
-  }
-}
-
-void Canvas::backdrop(const Rect& r, const Image& image, const uint64_t* hidden) {
-  const Axis across = sample_axis(r.x, r.w, image.width, size_);
-  const Axis down = sample_axis(r.y, r.h, image.height, size_);
-  if (across.span.empty() || down.span.empty()) return;
-  uint16_t index[64];
-  index_columns(across, across.span, image.width, false, index);
-  const uint64_t all = ~uint64_t{0};
-  const uint64_t visible = (all >> (64 - (across.span.last - across.span.first))) << across.span.first;
-  for (int y = down.span.first; y < down.span.last; ++y) {
-    const Pixel* source = image.row(down.source(y));
-    uint64_t open = visible & ~hidden[y];
-    while (open != 0) {
-      const int first = lowest_bit(open);
-      const uint64_t rest = ~(open >> first);
-      const int count = rest == 0 ? 64 : lowest_bit(rest);
-      copy_row(pixel(first, y), source, index + (first - across.span.first), count);
-      open = first + count >= 64 ? 0 : open & (all << (first + count));
-    }
   }
 }
 

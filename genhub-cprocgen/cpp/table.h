@@ -14,7 +14,7 @@ constexpr double kUnset = std::numeric_limits<double>::quiet_NaN();
 
 struct Parameter {
   const char* name;
-  char kind;  // 'i', 'f' or 'b'
+  char kind;  // 'i', 'o' (an odd integer), 'f' or 'b'
   double minimum, maximum;
   double defaults[kModes];
 };

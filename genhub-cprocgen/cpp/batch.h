@@ -1,0 +1,148 @@
+// Many environments that step together: level seeds, ends of episodes, observations, states.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "env.h"
+#include "pool.h"
+#include "sampler.h"
+#include "skin.h"
+
+namespace cprocgen {
+
+enum class Layout { rgb, rgb_chw, gray, none };
+enum class Autoreset { same_step, next_step, disabled };
+
+struct BatchConfig {
+  std::vector<std::string> games, modes;  // one per environment
+  std::vector<int> num_levels, start_level;
+  int32_t rand_seed = 0;
+  bool use_sequential_levels = false;
+  Options options;
+  Layout layout = Layout::rgb;
+  Autoreset autoreset = Autoreset::same_step;
+  bool final_obs = false;
+  int threads = 1;
+};
+
+// An environment whose level could not be made, and why.
+struct Failure {
+  int index;
+  int32_t level_seed;
+  std::string reason;
+};
+
+struct LevelFailure : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+class Batch {
+ public:
+  static constexpr int kSide = 64;
+
+  // Throws std::invalid_argument for games, modes and sizes that do not exist.
+  Batch(const BatchConfig& config, std::shared_ptr<SkinSet> skins);
+
+  // One action per environment, -1..14. Throws std::invalid_argument where an environment waits for
+  // start(). With `defer`, environments that end wait for start(). Throws
+  // LevelFailure, when every other environment has been stepped, if a level could not be made.
+  void step(const int32_t* actions, bool defer);
+  void step_async(const int32_t* actions, bool defer);
+  void step_wait();
+
+  // Begins a new level in some environments: the given one, or the next of their sequence.
+  // `turn_page`: the observations go to the other buffer, so that the last ones stay as they were.
+  void start(const std::vector<int>& indices, const int32_t* level_seeds, bool turn_page);
+
+  // Seeds the sequences of levels anew, as at the construction with this rand_seed.
+  void seed(int32_t rand_seed);
+
+  int size() const { return static_cast<int>(slots_.size()); }
+  size_t frame_bytes() const;
+  const uint8_t* observations() const { return pages_[page_].data; }
+  const uint8_t* final_observations() const { return final_.data; }
+  const std::vector<Failure>& failures() const { return failures_; }
+  uint64_t steps() const { return steps_; }
+
+  const GameTable& table(int i) const { return slots_.at(i).env->table(); }
+  Mode mode(int i) const { return slots_.at(i).env->distribution_mode(); }
+  void set_context(int i, std::vector<double> row);  // from the next level on
+  const std::vector<double>& context(int i) const { return slots_.at(i).env->context(); }
+  const std::vector<double>& pending_context(int i) const { return slots_.at(i).pending; }
+  void set_sampler(int i, std::vector<SamplerRow> rows);
+  std::vector<double> episode_values(int i) const;
+
+  std::string get_state(int i);
+  void set_state(int i, const std::string& state);  // throws StateError, leaving the old state
+  Snapshot snapshot(int i) { return slots_.at(i).env->snapshot(); }
+  void render(int i, int side, uint8_t* rgb);
+  void redraw(int i);
+
+  // One element per environment, of the last step.
+  std::vector<float> rewards, episode_return;
+  std::vector<uint8_t> terminated, truncated, first, prev_level_complete, waiting;
+  std::vector<int32_t> level_seed, prev_level_seed, episode_length;
+
+ private:
+  struct Slot {
+    const RegisteredGame* game = nullptr;
+    std::unique_ptr<Env> env;
+    std::shared_ptr<const Skin> skin;
+    Random seeds;
+    int low = 0, high = 0;  // of level seeds, high excluded
+    std::vector<double> pending;
+    Sampler sampler;
+    int32_t level_seed = 0;
+    bool won = false;  // the last level; sequential levels then go on from it
+    float episode_return = 0;
+    int32_t episode_length = 0;
+    uint32_t levels = 0;
+    std::string failure;
+
+    // The same kind of slot with an environment that has no level yet, to load a state into.
+    Slot fresh(const Options& options) const {
+      Slot slot;
+      slot.game = game;
+      slot.env = game->make(env->distribution_mode(), options);
+      slot.skin = skin;
+      slot.sampler = sampler;
+      return slot;
+    }
+  };
+
+  struct Aligned {
+    std::vector<uint8_t> storage;
+    uint8_t* data = nullptr;
+    void resize(size_t bytes);
+  };
+
+  void step_one(int i);
+  void advance(int i);
+  void play(int i, int action);
+  void end_episode(int i, const Outcome& outcome);
+  void next_level(int i, const int32_t* seed);
+  void fail(int i, const char* reason);
+  void draw(int i, uint8_t* page);
+  void gather_failures();
+  template <class Archive>
+  void slot_fields(Slot& slot, Archive& archive);
+  std::string header(int i) const;
+
+  BatchConfig config_;
+  std::vector<Slot> slots_;
+  Pool pool_;
+  Aligned pages_[2], final_;
+  int page_ = 0;
+  std::vector<int32_t> actions_;
+  bool defer_ = false;
+  uint64_t steps_ = 0;
+  std::vector<Failure> failures_;
+  std::atomic<bool> failed_{false};
+};
+
+}  // namespace cprocgen
