@@ -38,6 +38,7 @@ struct Later {
 class Starpilot : public Game<Starpilot> {
  public:
   static constexpr const GameTable& kTable = kStarpilot;
+  static constexpr bool kScrolls = true;
 
   Starpilot(Mode mode, const Options& options) : Game(mode, options) {}
 
@@ -84,6 +85,15 @@ class Starpilot : public Game<Starpilot> {
     e.will_erase = true;
     other.health -= 1;
     add(e.x, e.y, other.vx, other.vy, 0.5f * e.rx, kExplosion);
+  }
+
+  // 18 square tiles, three screens high, that pass by; longer episodes meet them again.
+  void draw_background(Canvas& canvas, const Camera&, const Skin& skin) {
+    constexpr int kTiles = 18, kStepsPerTile = 240;
+    const int h = canvas.size(), passed = t % ((kTiles - 1) * kStepsPerTile);
+    const float x = -passed * static_cast<float>(h / 16) * 0.5f * 2 / 5;
+    canvas.tiles({x, -1.0 * h, kTiles * 3.0 * h, 3.0 * h}, skin.background(background_index), 1,
+                 false, 1);
   }
 
   void waiting(std::vector<Entity>& list) { list = spawners; }
