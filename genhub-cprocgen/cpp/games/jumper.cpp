@@ -15,9 +15,8 @@ enum Type : int {
   kSpike = 2,
   kCaveWall = 6,
   kCaveWallTop = 7,
-  kPlayerJump = 9,
+  kPlayerLeft1 = 10,
   kPlayerRight1 = 12,
-  kPlayerRight2 = 13,
 };
 
 bool is_cave(int type) { return type == kCaveWall || type == kCaveWallTop; }
@@ -99,11 +98,16 @@ class Jumper : public Game<Jumper> {
   int picture_of(int type) {
     if (type != kPlayer) return type;
     if (std::fabs(agent().vx) < .01 && avx == 0 && support) return kPlayer;
-    if (!support) return kPlayerJump;
-    return t / 5 % 2 == 0 ? kPlayerRight1 : kPlayerRight2;
+    const int first = agent().is_reflected ? kPlayerLeft1 : kPlayerRight1;
+    return t / 5 % 2 == 0 || !support ? first : first + 1;
   }
 
   int theme_of_cell(int type) { return is_cave(type) ? wall_theme : 0; }
+
+  void draw_overlay(Canvas& canvas, const Camera& camera) {
+    if (params.show_compass) draw_compass(canvas, camera);
+    if (jump_delta < 0 && !support) draw_puff(canvas, camera);
+  }
 
   void episode_values(double* values) const override { values[0] = goal_distance; }
 
@@ -200,6 +204,31 @@ class Jumper : public Game<Jumper> {
           wall = wall && cell(x, y + i) == kCaveWall && cell(x + side, y + i) == kSpace;
         if (wall) set_cell(x, y + random.below(3), kSpace);
       }
+  }
+
+  // Where the goal lies: its direction on a disc, its distance as a bar below.
+  void draw_compass(Canvas& canvas, const Camera& camera) const {
+    const float side = static_cast<float>(params.compass_dim);
+    if (side == 0) return;
+    const Color bright{252, 186, 3};
+    const float left = static_cast<float>(camera.view - side - .25);
+    const Rect disc = camera.screen(left, .25f, side, side);
+    canvas.ellipse(disc, {168, 166, 158});
+    const float dx = goal_x - agent().x, dy = goal_y - agent().y;
+    const double angle = std::atan2(dy, dx), length = 0.95 * disc.w / 2;
+    const double x = disc.x + disc.w / 2, y = disc.y + disc.h / 2;
+    canvas.line(x, y, x + length * std::cos(angle), y - length * std::sin(angle),
+                canvas.size() * side / 256, bright);
+    const double distance = std::sqrt(static_cast<double>(dx * dx + dy * dy));
+    const float bar = static_cast<float>(side * distance / (width * std::sqrt(2.0)));
+    canvas.fill(camera.screen(left, .25f + side, bar, side / 8), bright);
+  }
+
+  // A cloud at the feet of who jumps in the air.
+  void draw_puff(Canvas& canvas, const Camera& camera) const {
+    const Entity& a = agent();
+    const Rect r = camera.rect(a.x - a.rx, a.y + a.ry, 2 * a.rx, 2 * a.ry);
+    canvas.ellipse({r.x, r.y + r.h * 5 / 6, r.w, r.h / 3}, {255, 255, 255}, 120 / 255.0f);
   }
 
   void place_things() {
