@@ -39,6 +39,8 @@ class Starpilot : public Game<Starpilot> {
  public:
   static constexpr const GameTable& kTable = kStarpilot;
 
+  static constexpr bool kScrolls = true;
+
   Starpilot(Mode mode, const Options& options) : Game(mode, options) {}
 
   void game_reset() {
@@ -49,6 +51,14 @@ class Starpilot : public Game<Starpilot> {
     make_timetable();
     agent().rotation = kPi / 2;
     choose_theme(agent());
+  }
+
+  // Eighteen square copies side by side, three images high, moving slower than what flies.
+  void draw_background(Canvas& canvas, const Camera&, const Skin& skin) {
+    const int side = canvas.size(), scale = side / kSide;
+    const float left = -t * scale * .5f * 2 / 5;
+    canvas.tiles({left, -1.0 * side, 54.0 * side, 3.0 * side}, skin.background(background_index), 1,
+                 false, 1);
   }
 
   void game_step(int action) {
