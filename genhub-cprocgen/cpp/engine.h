@@ -64,8 +64,6 @@ class Game : public World, public Env {
   float center_y() { return agent().y; }
   static constexpr bool kUsefulVelocity = true;
   static constexpr bool kScrolls = false;  // the background moves although the camera does not
-  // The built-in picture of a type and theme; false: the shared or a generic one.
-  static bool paint(Painter&, int /*type*/, int /*theme*/) { return false; }
 
   // --- pictures ---
   float aspect(int type, int theme) const {

@@ -13,7 +13,6 @@
 namespace cprocgen {
 
 class Canvas;
-class Painter;
 class Skin;
 
 // Chosen once per batch. None of these but restrict_themes changes dynamics or draws.
@@ -62,13 +61,10 @@ class Env {
 };
 
 using Factory = std::unique_ptr<Env> (*)(Mode, const Options&);
-// Paints the picture of a type and theme; false where it knows none.
-using Paint = bool (*)(Painter&, int type, int theme);
 
 struct RegisteredGame {
   const GameTable* table;
   Factory make;
-  Paint paint;
 };
 
 std::vector<RegisteredGame>& registered_games();
@@ -81,8 +77,7 @@ struct Register {
     registered_games().push_back(
         {&G::kTable, [](Mode mode, const Options& options) -> std::unique_ptr<Env> {
            return std::make_unique<G>(mode, options);
-         },
-         &G::paint});
+         }});
   }
 };
 

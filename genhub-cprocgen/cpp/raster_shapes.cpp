@@ -93,10 +93,14 @@ void Canvas::smooth_picture(const Rect& r, const Image& image, bool mirrored, un
 void Canvas::ellipse(const Rect& r, Color c, float alpha) {
   const unsigned opacity = static_cast<unsigned>(std::clamp(alpha, 0.0f, 1.0f) * 255 + 0.5f);
   const double cx = r.x + r.w / 2, cy = r.y + r.h / 2;
-  const Span xs = pixel_span(r.x, r.w, size_), ys = pixel_span(r.y, r.h, size_);
+  // The benchmark's rasteriser fills a little beyond the border.
+  const double extra = style_ == Style::smooth ? 0 : 0.3;
+  const double rx = r.w / 2 + extra, ry = r.h / 2 + extra;
+  const Span xs = pixel_span(cx - rx - 1, 2 * rx + 2, size_);
+  const Span ys = pixel_span(cy - ry - 1, 2 * ry + 2, size_);
   for (int y = ys.first; y < ys.last; ++y) {
     for (int x = xs.first; x < xs.last; ++x) {
-      const double u = (x + 0.5 - cx) / (r.w / 2), v = (y + 0.5 - cy) / (r.h / 2);
+      const double u = (x + 0.5 - cx) / rx, v = (y + 0.5 - cy) / ry;
       if (u * u + v * v <= 1) mix(pixel(x, y), c, opacity);
     }
   }

@@ -9,13 +9,27 @@
 namespace cprocgen {
 namespace {
 
-constexpr int kLargestBackground = 512;  // only its aspect matters; more would only cost memory
+// Only the aspect of a picture matters: more pixels would cost memory, fewer would blur.
+constexpr int kLargestBackground = 512;
+constexpr int kSmallestSprite = 48;
 
 const BackgroundGroup& group_of(const GameTable& table) {
   return kBackgroundGroups[table.background_group];
 }
 
+std::map<std::string, Paint>& registered_art() {
+  static std::map<std::string, Paint> art;
+  return art;
+}
+
+// Small pictures are painted larger, for the human view.
+int enlargement(int width, int height) {
+  return std::max(1, (kSmallestSprite + std::min(width, height) - 1) / std::min(width, height));
+}
+
 }  // namespace
+
+RegisterArt::RegisterArt(const char* game, Paint paint) { registered_art()[game] = paint; }
 
 int Skin::slot_count(const GameTable& table) {
   int count = kTypes;
@@ -43,8 +57,10 @@ Skin::Skin(const GameTable& table, Paint paint, const Given& sprites, const Give
       Slot& slot = slots_[next++];
       slot.type = type;
       slot.theme = theme;
-      slot.width = found ? found->themes[theme].width : 64;
-      slot.height = found ? found->themes[theme].height : 64;
+      const int width = found ? found->themes[theme].width : kSmallestSprite;
+      const int height = found ? found->themes[theme].height : kSmallestSprite;
+      slot.width = width * enlargement(width, height);
+      slot.height = height * enlargement(width, height);
       slot.take(sprites, {type, theme});
     }
   }
@@ -110,7 +126,7 @@ std::shared_ptr<const Skin> SkinSet::of(const std::string& game) {
   const std::lock_guard<std::mutex> lock(mutex_);
   std::shared_ptr<const Skin>& skin = skins_[game];
   if (!skin) {
-    skin = std::make_shared<const Skin>(*found->table, found->paint, sprites_[game],
+    skin = std::make_shared<const Skin>(*found->table, registered_art()[game], sprites_[game],
                                         backgrounds_[group_of(*found->table).name]);
   }
   return skin;

@@ -16,9 +16,17 @@
 
 namespace cprocgen {
 
-bool paint_shared(Painter& p, int type, int theme);    // explosions, trails
-void paint_generic(Painter& p, int type, int theme);   // a plain badge coloured by type
+// Paints the picture of a type and theme; false where it knows none.
+using Paint = bool (*)(Painter&, int type, int theme);
+
+bool paint_shared(Painter& p, int type, int theme);   // explosions, trails
+void paint_generic(Painter& p, int type, int theme);  // a plain badge coloured by type
 void paint_background(Painter& p, const char* group, int index);
+
+// The source file that holds a game's pictures holds one of these.
+struct RegisterArt {
+  RegisterArt(const char* game, Paint paint);
+};
 
 // What one game draws with. Safe to share between threads.
 class Skin {

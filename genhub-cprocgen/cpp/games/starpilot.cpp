@@ -88,6 +88,7 @@ class Starpilot : public Game<Starpilot> {
   }
 
   // 18 square tiles, three screens high, that pass by; longer episodes meet them again.
+  // Square copies side by side, three images high, moving slower than what flies.
   void draw_background(Canvas& canvas, const Camera&, const Skin& skin) {
     constexpr int kTiles = 18, kStepsPerTile = 240;
     const int h = canvas.size(), passed = t % ((kTiles - 1) * kStepsPerTile);
