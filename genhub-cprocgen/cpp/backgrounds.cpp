@@ -17,9 +17,9 @@ struct Palette {
 
 void paint_stars(Painter& p, uint32_t seed, int count) {
   for (int k = 0; k < count; ++k) {
-    const double size = cell_noise(k, 2, seed), r = 0.0025 + 0.005 * size * size;
+    const double size = cell_noise(k, 2, seed), r = 0.0016 + 0.0026 * size * size;
     const Tone light = mixed(tone(0xbcd0ff), tone(0xfff2cf), cell_noise(k, 3, seed));
-    p.disc(cell_noise(k, 0, seed), cell_noise(k, 1, seed), r, faint(light, 0.35 + 0.6 * size));
+    p.disc(cell_noise(k, 0, seed), cell_noise(k, 1, seed), r, faint(light, 0.25 + 0.6 * size));
   }
 }
 
