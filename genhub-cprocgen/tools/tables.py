@@ -56,7 +56,7 @@ def parameter_table(game: str, parameters: list[dict[str, Any]]) -> str:
         low, high = (0, 1) if p["type"] == "bool" else (p["min"], p["max"])
         kind = "o" if p.get("odd") else p["type"][0]
         rows.append(
-            f'  {{"{p["name"]}", \'{kind}\', {number(low)}, {number(high)}, {{{defaults}}}}},'
+            f"  {{\"{p['name']}\", '{kind}', {number(low)}, {number(high)}, {{{defaults}}}}},"
         )
     return f"inline constexpr Parameter kParameters_{game}[] = {{\n" + "\n".join(rows) + "\n};"
 

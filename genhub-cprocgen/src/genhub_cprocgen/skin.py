@@ -1,0 +1,97 @@
+"""Pictures to draw with: the built-in ones, or a folder laid out like the benchmark's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genhub_cprocgen import _engine
+from genhub_cprocgen.errors import SkinError
+
+__all__ = ["load_skin"]
+
+MOST_NAMED = 5
+
+
+@cache
+def _assets() -> dict[str, Any]:
+    source = files("genhub_cprocgen") / "data" / "assets.json"
+    return json.loads(source.read_text(encoding="utf-8"))
+
+
+@cache
+def _builtin() -> _engine.Skin:
+    return _engine.Skin()
+
+
+def load_skin(skin: str, games: Sequence[str]) -> _engine.Skin:
+    """Give the skin for some games; raises SkinError where the folder lacks a picture.
+
+    Pictures of other sizes than the benchmark's are stretched; they never change dynamics.
+    """
+    if skin == "builtin":
+        return _builtin()
+    folder = Path(skin).expanduser()
+    if not folder.is_dir():
+        raise SkinError(f'skin must be "builtin" or a folder of pictures, {skin!r} is no folder')
+    return _from_folder(folder.resolve(), tuple(sorted(set(games))))
+
+
+@cache
+def _from_folder(folder: Path, games: tuple[str, ...]) -> _engine.Skin:
+    image = _pillow()
+    sprites = [(game, *sprite) for game in games for sprite in _sprites(game)]
+    groups = {_assets()["games"][game]["background_group"] for game in games}
+    backgrounds = [
+        (group, i, file)
+        for group in sorted(groups)
+        for i, (file, _, _) in enumerate(_assets()["backgrounds"][group])
+    ]
+    names = [file for *_, file in (*sprites, *backgrounds)]
+    missing = sorted({name for name in names if not (folder / name).is_file()})
+    if missing:
+        listed = ", ".join(missing[:MOST_NAMED])
+        more = f" and {len(missing) - MOST_NAMED} more" if len(missing) > MOST_NAMED else ""
+        raise SkinError(
+            f"the skin {folder} lacks {listed}{more}; "
+            "give the folder data/assets of an installed Procgen"
+        )
+    made = _engine.Skin()
+    for game, kind, theme, file in sprites:
+        made.set_sprite(game, kind, theme, _read(image, folder / file))
+    for group, i, file in backgrounds:
+        made.set_background(group, i, _read(image, folder / file))
+    return made
+
+
+def _sprites(game: str) -> list[tuple[int, int, str]]:
+    types = [*_assets()["games"][game]["types"].values(), *_assets()["common"].values()]
+    return [
+        (kind["id"], theme, file)
+        for kind in types
+        for theme, (file, _, _) in enumerate(kind["themes"])
+    ]
+
+
+def _read(image: Any, path: Path) -> np.ndarray:
+    try:
+        with image.open(path) as picture:
+            return np.ascontiguousarray(picture.convert("RGBA"), np.uint8)
+    except OSError as error:
+        raise SkinError(f"{path} cannot be read as a picture: {error}") from None
+
+
+def _pillow() -> Any:
+    try:
+        from PIL import Image
+    except ImportError:
+        raise SkinError(
+            'a folder as skin needs pillow: pip install "genhub-cprocgen[skin]"'
+        ) from None
+    return Image
