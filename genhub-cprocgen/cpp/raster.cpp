@@ -89,12 +89,6 @@ Turn turn_of(float degrees) {
 
 }  // namespace
 
-// Four bytes a pixel: the surplus byte is overwritten by the next pixel; the last one gets three.
-void copy_row(uint8_t* out, const Pixel* source, const uint16_t* index, int count) {
-  for (int k = 0; k + 1 < count; ++k) std::memcpy(out + 3 * k, source + index[k], 4);
-  copy_pixel(out + 3 * (count - 1), source[index[count - 1]]);
-}
-
 void put_row(uint8_t* out, const Pixel* source, const uint16_t* index, int count) {
   for (int k = 0; k < count; ++k) put_pixel(out + 3 * k, source[index[k]]);
 }
