@@ -131,6 +131,22 @@ Axis sample_axis(double start, double extent, int source, int size) {
   return axis;
 }
 
+// The same for a picture turned by a half: its last source pixel comes first.
+Axis sample_backwards(double start, double extent, int source, int size) {
+  Axis axis{pixel_span(start, extent, size), 0, 0};
+  if (axis.span.empty() || !(extent > 0)) return {{0, 0}, 0, 0};
+  axis.step = -static_cast<int64_t>(65536 / (extent / source));
+  axis.start = (static_cast<int64_t>(source) << 16) + 1 +
+               static_cast<int64_t>(std::floor((axis.span.first + 0.5 - start) * axis.step));
+  while (!axis.span.empty() && axis.source(axis.span.last - 1) < 0) --axis.span.last;
+  while (!axis.span.empty() && axis.source(axis.span.first) >= source) {
+    axis.start += axis.step;
+    ++axis.span.first;
+    if (axis.step == 0) return {{0, 0}, 0, 0};
+  }
+  return axis;
+}
+
 float degrees_of(float radians) {
   const float scaled = radians * 180;
   return static_cast<float>(scaled / 3.14159265358979323846);
@@ -158,16 +174,18 @@ void Canvas::picture(const Rect& r, const Image& image, bool mirrored, float alp
   const float degrees = rotation == 0 ? 0 : degrees_of(rotation);
   if (style_ == Style::smooth) {
     smooth_picture(r, image, mirrored, opacity, degrees);
-  } else if (degrees == 0) {
-    straight(r, image, mirrored, opacity);
+  } else if (degrees == 0 || std::fabs(degrees) == 180) {
+    straight(r, image, mirrored, opacity, degrees != 0);
   } else {
     rotated(r, image, mirrored, opacity, degrees);
   }
 }
 
-void Canvas::straight(const Rect& r, const Image& image, bool mirrored, unsigned opacity) {
-  const Axis across = sample_axis(r.x, r.w, image.width, size_);
-  const Axis down = sample_axis(r.y, r.h, image.height, size_);
+void Canvas::straight(const Rect& r, const Image& image, bool mirrored, unsigned opacity,
+                      bool half_turned) {
+  const auto sample = half_turned ? sample_backwards : sample_axis;
+  const Axis across = sample(r.x, r.w, image.width, size_);
+  const Axis down = sample(r.y, r.h, image.height, size_);
   const Span xs = intersect(across.span, clip_x_);
   const Span ys = intersect(down.span, clip_y_);
   if (xs.empty() || ys.empty()) return;

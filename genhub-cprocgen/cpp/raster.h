@@ -101,7 +101,8 @@ class Canvas {
   void line(double x0, double y0, double x1, double y1, double width, Color c);
 
  private:
-  void straight(const Rect& r, const Image& image, bool mirrored, unsigned opacity);
+  void straight(const Rect& r, const Image& image, bool mirrored, unsigned opacity,
+                bool half_turned);
   void rotated(const Rect& r, const Image& image, bool mirrored, unsigned opacity, float degrees);
   void smooth_picture(const Rect& r, const Image& image, bool mirrored, unsigned opacity,
                       float degrees);
