@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 namespace cprocgen {
@@ -113,7 +114,12 @@ class Canvas {
 };
 
 // Rows of a picture: pixels `index` of a source row go to consecutive output pixels.
-void copy_row(uint8_t* out, const Pixel* source, const uint16_t* index, int count);
+inline void copy_row(uint8_t* out, const Pixel* source, const uint16_t* index, int count) {
+  // Four bytes a pixel: the surplus byte is overwritten by the next pixel; the last one gets three.
+  for (const uint16_t* last = index + count - 1; index != last; out += 3)
+    std::memcpy(out, source + *index++, 4);
+  std::memcpy(out, source + *index, 3);
+}
 void put_row(uint8_t* out, const Pixel* source, const uint16_t* index, int count);
 
 // Averages blocks of factor x factor pixels of a square image of side size * factor.

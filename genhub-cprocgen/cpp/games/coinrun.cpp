@@ -60,7 +60,7 @@ class Coinrun : public Game<Coinrun> {
     a.x = 1.5f;
     a.y = 1 + a.ry;
     last_y = a.y;
-    on_crate = false;
+    support = on_crate = false;
     make_level();
   }
 
