@@ -202,24 +202,50 @@ void Canvas::straight(const Rect& r, const Image& image, bool mirrored, unsigned
   }
 }
 
+namespace {
+
+// Source positions of a turned picture in 16.16, walked pixel by pixel as the benchmark does: the
+// steps are cut to whole units, so that they drift a little along a row or column.
+struct Walk {
+  int64_t start, across, down;
+
+  Walk(double origin, double dx, double dy)
+      : start(static_cast<int64_t>(std::ceil((origin + 0.5 * dx + 0.5 * dy) * 65536)) - 1),
+        across(static_cast<int64_t>(dx * 65536)),
+        down(static_cast<int64_t>(dy * 65536)) {}
+
+  int source(int x, int y, int size) const {
+    const int at = static_cast<int>((start + x * across + y * down) >> 16);
+    return std::clamp(at, 0, size - 1);
+  }
+};
+
+}  // namespace
+
 void Canvas::rotated(const Rect& r, const Image& image, bool mirrored, unsigned opacity,
                      float degrees) {
+  constexpr double kSpeck = 0.001;   // smaller than that, steps of 16.16 mean nothing
+  constexpr double kTie = 0.000001;  // a border through a pixel's centre: as if the centre were less
   const auto [sine, cosine] = turn_of(degrees);
   const double cx = r.x + r.w / 2, cy = r.y + r.h / 2;
   const double half_w = (std::fabs(r.w * cosine) + std::fabs(r.h * sine)) / 2 + 1;
   const double half_h = (std::fabs(r.w * sine) + std::fabs(r.h * cosine)) / 2 + 1;
   const Span xs = intersect(pixel_span(cx - half_w, 2 * half_w, size_), clip_x_);
   const Span ys = intersect(pixel_span(cy - half_h, 2 * half_h, size_), clip_y_);
+  if (xs.empty() || ys.empty() || r.w < kSpeck || r.h < kSpeck) return;
+  const double scale_u = image.width / r.w, scale_v = image.height / r.h;
+  const Walk u(image.width * 0.5 - (cx * cosine + cy * sine) * scale_u, cosine * scale_u,
+               sine * scale_u);
+  const Walk v(image.height * 0.5 + (cx * sine - cy * cosine) * scale_v, -sine * scale_v,
+               cosine * scale_v);
   for (int y = ys.first; y < ys.last; ++y) {
-    const double dy = y + 0.5 - cy;
+    const double dy = y + 0.5 - kTie - cy;
     for (int x = xs.first; x < xs.last; ++x) {
-      // Ties of quarter turns fall as in the benchmark with this shift.
-      const double dx = x + 0.5 - 0.000001 - cx;
-      const double u = (dx * cosine + dy * sine) / r.w + 0.5;
-      const double v = (-dx * sine + dy * cosine) / r.h + 0.5;
-      if (!(u >= 0 && u < 1 && v >= 0 && v < 1)) continue;
-      const int column = static_cast<int>(u * image.width);
-      const Pixel p = image.row(static_cast<int>(v * image.height))
+      const double dx = x + 0.5 - kTie - cx;
+      if (!(std::fabs(dx * cosine + dy * sine) <= r.w / 2)) continue;
+      if (!(std::fabs(dy * cosine - dx * sine) <= r.h / 2)) continue;
+      const int column = u.source(x, y, image.width);
+      const Pixel p = image.row(v.source(x, y, image.height))
                           [mirrored ? image.width - 1 - column : column];
       blend_pixel(pixel(x, y), opacity < 255 ? fade(p, opacity) : p);
     }
