@@ -146,6 +146,8 @@ class Inspector {
                            static_cast<double>(values[i]));
   }
 
+  void operator()(const char*, std::vector<int16_t>&) {}  // the grid, which is no scalar
+
   template <class T, size_t N>
   void operator()(const char* name, T (&values)[N]) {
     for (size_t i = 0; i < N; ++i)
