@@ -14,9 +14,8 @@ from genhub_cprocgen.snapshot import DebugState
 
 __all__ = ["Difference", "Frames", "compare", "report"]
 
-# Ours keeps other values under these names: `done` of the step, not of the episode; what a game
-# sees when it is not centred.
-OWN_MEANING = {"done", "visibility"}
+# Of the step here, of the episode there; and what only a centred game uses.
+OWN_MEANING = {"done", "reward", "level_complete", "visibility"}
 ROTATED, JUMPER = 2, 40  # pixels that may differ: freely rotated sprites; compass and shadow
 CONTEXT = 6  # entities around the first that differs
 

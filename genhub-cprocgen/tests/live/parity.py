@@ -87,7 +87,7 @@ def run(
             found = compare(ours, reference.standing, observation, reward, info, tally.frames)
             if found is not None:
                 tally.differences.append(found)
-                print(f"{game} {mode} {options}, step {t}: {found.what}")
+                print(f"{game} {mode}, step {t}: {found.what}\n  in a run of {options}")
                 print(report(found), flush=True)
                 return
             if t == steps:
