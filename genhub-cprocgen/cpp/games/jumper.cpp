@@ -31,6 +31,7 @@ class Jumper : public Game<Jumper> {
     timeout = params.max_episode_steps;
     visibility = static_cast<float>(params.visibility);
     centred = options.center_agent;
+    support = false;
     out_of_bounds = kWall;
     base_reset(params.world_dim, params.world_dim);
     wall_theme = random.below(theme_count(kCaveWall));
