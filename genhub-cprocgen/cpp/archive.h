@@ -143,8 +143,6 @@ class Inspector {
   template <class T>
   void operator()(const char*, std::vector<T>&) {}
 
-  void operator()(const char*, std::vector<int16_t>&) {}  // the grid, which is no scalar
-
   template <class T, size_t N>
   void operator()(const char* name, T (&values)[N]) {
     for (size_t i = 0; i < N; ++i)

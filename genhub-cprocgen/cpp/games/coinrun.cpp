@@ -43,7 +43,6 @@ class Coinrun : public Game<Coinrun> {
     timeout = params.max_episode_steps;
     visibility = static_cast<float>(params.visibility);
     centred = options.center_agent;
-    support = false;
     maxspeed = static_cast<float>(params.maxspeed);
     max_jump = static_cast<float>(params.max_jump);
     gravity = static_cast<float>(params.gravity);

@@ -36,7 +36,6 @@ class Jumper : public Game<Jumper> {
     base_reset(params.world_dim, params.world_dim);
     wall_theme = random.below(theme_count(kCaveWall));
     jump_count = jump_delta = jump_time = 0;
-    support = false;
     dig_cave();
     place_things();
     out_of_bounds = kCaveWall;
