@@ -314,7 +314,14 @@ class Run(Protocol):
         ...
 
     def sink(self, request: Request, kind: str) -> Sink:
-        """Open a sink for the media of one request."""
+        """Open a sink for the media of one request; `generate` does so itself.
+
+        Without a pipeline, `request.call` may give `fps` of video; sound needs a pipeline.
+        """
+        ...
+
+    def keep(self, artifacts: Sequence[Artifact]) -> Sequence[Artifact]:
+        """Take artifacts that a sink of this run gave into its manifest and its report."""
         ...
 
     def measure(

@@ -26,14 +26,8 @@ def embedded(config: Any, sample: Sample, given: bool) -> dict[str, Any]:
     for key in ("variants", "compare", "metrics"):  # they need other samples
         fields.pop(key, None)
     fields["seed"] = sample.seed
-    case = sample.index // config.sampling.samples
-    for key in ("prompts", "images"):
-        listed = fields["input"].get(key)
-        if isinstance(listed, list) and listed:
-            fields["input"][key] = [listed[case % len(listed)]]
-    if isinstance(fields["input"].get("prompts"), str):  # a file, which need not be there later
-        fields["input"]["prompts"] = [(sample.prompt or "").replace("${", "$${")]
-    fields["sampling"] |= {"samples": 1, "batch": 1}
+    if "input" in fields:  # a task without a model has none, and is repeated as a whole
+        _reduce(fields, config, sample)
     payload = {
         "genhub": 1,
         "variant": sample.variant,
@@ -42,3 +36,15 @@ def embedded(config: Any, sample: Sample, given: bool) -> dict[str, Any]:
         "config": fields,
     }
     return {**payload, "pipeline_given": True} if given else payload
+
+
+def _reduce(fields: dict[str, Any], config: Any, sample: Sample) -> None:
+    """Leave one prompt, one picture and one sample."""
+    case = sample.index // config.sampling.samples
+    for key in ("prompts", "images"):
+        listed = fields["input"].get(key)
+        if isinstance(listed, list) and listed:
+            fields["input"][key] = [listed[case % len(listed)]]
+    if isinstance(fields["input"].get("prompts"), str):  # a file, which need not be there later
+        fields["input"]["prompts"] = [(sample.prompt or "").replace("${", "$${")]
+    fields["sampling"] |= {"samples": 1, "batch": 1}

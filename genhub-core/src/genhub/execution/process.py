@@ -246,11 +246,17 @@ class ProcessRun:
 
     def sink(self, request: Request, kind: str) -> Sink:
         """Open a sink for the media of one request; raises GH305 and GH505 as `open_sink` does."""
-        active = self._entered()
-        config, pipeline, embed = active.loaded.config, active.model.pipeline, None
+        active = self._active
+        config = self.config if active is None else active.loaded.config
+        pipeline = None if active is None else active.model.pipeline
+        embed = None
         if config.output.embed_config:
             embed = payloads_of(config, request.samples, self.is_given)
         return open_sink(kind, self.folder, request, embed, config.output, pipeline)
+
+    def keep(self, artifacts: Sequence[Artifact]) -> tuple[Artifact, ...]:
+        """Take artifacts that a sink of this run gave into the manifest; hooks hear of them."""
+        return self._keep(artifacts, 0.0)
 
     def measure(
         self, artifacts: Sequence[Artifact], baseline: Sequence[Artifact] = ()

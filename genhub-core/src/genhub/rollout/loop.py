@@ -44,7 +44,7 @@ def _environments(run: Any, config: Any, factory: Any, name: str) -> Iterator[An
         raise
     except ValueError as error:
         hint = f"change 'environment:' of type {name}"
-        raise GenHubError("GH502", f"the environments cannot be made: {error}", hint=hint) from None
+        raise GenHubError("GH508", f"the environments cannot be made: {error}", hint=hint) from None
     try:
         yield env
     finally:
@@ -141,7 +141,7 @@ class Loop:
         from PIL import Image
 
         assert self.camera is not None
-        sink = self.run_.sink(_request(i, i, {}), "image")
+        sink = self.run_.sink(Request((_sample(self.run_, i, i),), {}), "image")
         sink.write(Image.fromarray(self.camera(i, observations)))
         [artifact] = self.run_.keep(sink.close())
         return str(artifact.path)
@@ -178,16 +178,12 @@ class Loop:
 
 def _film(run: Any, env: Any, count: int) -> Any:
     fps = env.metadata.get("render_fps") or FPS
-    samples = tuple(_sample(i, MOST_PICTURES + i) for i in range(count))
+    samples = tuple(_sample(run, i, MOST_PICTURES + i) for i in range(count))
     return run.sink(Request(samples, {"fps": fps}), "video")
 
 
-def _request(env: int, index: int, call: Mapping[str, Any]) -> Request:
-    return Request((_sample(env, index),), call)
-
-
-def _sample(env: int, index: int) -> Sample:
-    return Sample(index=index, seed=0, prompt=f"environment {env}")
+def _sample(run: Any, env: int, index: int) -> Sample:
+    return Sample(index=index, seed=run.config.seed, prompt=f"environment {env}")
 
 
 def _cores() -> int:

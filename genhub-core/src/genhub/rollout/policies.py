@@ -24,7 +24,7 @@ Policy = Callable[[Any], np.ndarray]  # observations of all environments -> thei
 
 
 def open_policy(config: Any, env: Any, seed: int) -> Policy:
-    """Give the policy that the task's block names; raises GH501 where it does not fit."""
+    """Give the policy that the task's block names; raises GH509 where it does not fit."""
     if config.policy == "random":
         env.action_space.seed(seed)
         return lambda observations: env.action_space.sample()
@@ -37,7 +37,7 @@ def _script(actions: list[int], env: Any) -> Policy:
     for i, action in enumerate(actions):
         if not env.single_action_space.contains(np.int64(action)):
             raise GenHubError(
-                "GH501",
+                "GH509",
                 f"task.actions[{i}] is {action}, which is no action of {env.single_action_space}",
                 hint="give actions of this space",
             )
@@ -59,7 +59,7 @@ def _network(path: Path, greedy: bool, env: Any, seed: int) -> Policy:
     count = getattr(env.single_action_space, "n", None)
     if sample is None or count != len(weights["action.weight"]):
         raise GenHubError(
-            "GH501",
+            "GH509",
             f"{path} chooses among {len(weights['action.weight'])} actions from pictures; the "
             f"environments have {env.single_observation_space} and {env.single_action_space}",
             hint="roll out where it was trained",
@@ -80,7 +80,7 @@ def _network(path: Path, greedy: bool, env: Any, seed: int) -> Policy:
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:
-    """Read the weights; raises GH501 unless they are those of the one architecture."""
+    """Read the weights; raises GH509 unless they are those of the one architecture."""
     from safetensors import SafetensorError, safe_open
 
     wanted = {f"{part}.{kind}" for part in PARTS for kind in ("weight", "bias")}
@@ -90,13 +90,13 @@ def _read(path: Path) -> Mapping[str, Tensor]:
             weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise GenHubError(
-            "GH501",
+            "GH509",
             f"task.policy names {path}, which is no safetensors file: {error}",
             hint="say random, script, or the path of a policy's weights",
         ) from None
     if about.get("architecture") != ARCHITECTURE or weights.keys() != wanted:
         raise GenHubError(
-            "GH501",
+            "GH509",
             f"{path} holds {json.dumps(about)} with {len(weights)} tensors, no {ARCHITECTURE}",
             hint=f"a policy has the tensors {', '.join(sorted(wanted))} and the metadata "
             f"architecture={ARCHITECTURE}",
@@ -135,7 +135,7 @@ def _scores(weights: Mapping[str, Tensor], x: Tensor, path: Path) -> Tensor:
         return linear(x, weights["action.weight"], weights["action.bias"])
     except RuntimeError as error:
         raise GenHubError(
-            "GH501",
+            "GH509",
             f"the policy {path} does not fit pictures of {tuple(x.shape[1:])}: {error}",
             hint="roll out where it was trained",
         ) from None
