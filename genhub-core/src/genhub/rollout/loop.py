@@ -167,13 +167,13 @@ class Loop:
             self.run_.note(rollout={"episodes": len(self.episodes), "table": table})
 
     def _conclude(self) -> None:
-        figures = {"episodes": float(len(self.episodes))}
-        if self.episodes:
-            figures["mean_return"] = float(np.mean([e["episode_return"] for e in self.episodes]))
-            figures["mean_length"] = float(np.mean([e["length"] for e in self.episodes]))
-        if any("completed" in e for e in self.episodes):
-            figures["completed"] = float(np.mean([bool(e["completed"]) for e in self.episodes]))
-        self.run_.log(**figures)
+        ended, figures = self.episodes, {}
+        if ended:
+            figures["mean_return"] = float(np.mean([e["episode_return"] for e in ended]))
+            figures["mean_length"] = float(np.mean([e["length"] for e in ended]))
+        if any("completed" in e for e in ended):
+            figures["completed"] = float(np.mean([bool(e["completed"]) for e in ended]))
+        self.run_.log(**figures, episodes=float(len(ended)))
 
 
 def _film(run: Any, env: Any, count: int) -> Any:
