@@ -1,0 +1,1 @@
+"""The task `rollout`: act in environments, and tell what returns that gives in which context."""
