@@ -108,6 +108,19 @@ Image make_image(const uint8_t* rgba, int width, int height) {
   return image;
 }
 
+Image make_backdrop(const uint8_t* rgba, int width, int height) {
+  Image image;
+  image.width = width;
+  image.height = height;
+  image.opaque = true;
+  image.pixels.resize(static_cast<size_t>(width) * height);
+  for (Pixel& p : image.pixels) {
+    p = {rgba[0], rgba[1], rgba[2], 255};
+    rgba += 4;
+  }
+  return image;
+}
+
 int round_pixel(double v) {
   const double limit = 1e8;
   return static_cast<int>(std::floor(std::min(std::max(v, -limit), limit) + 0.5));

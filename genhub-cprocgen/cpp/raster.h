@@ -39,6 +39,8 @@ struct Image {
 
 // Straight (not premultiplied) RGBA bytes, rows from the top.
 Image make_image(const uint8_t* rgba, int width, int height);
+// The same with nothing behind it: the colours as they are, whatever their alpha.
+Image make_backdrop(const uint8_t* rgba, int width, int height);
 
 // Half-open range of pixels.
 struct Span {
