@@ -314,14 +314,11 @@ class Run(Protocol):
         ...
 
     def sink(self, request: Request, kind: str) -> Sink:
-        """Open a sink for the media of one request; `generate` does so itself.
-
-        Without a pipeline, `request.call` may give `fps` of video; sound needs a pipeline.
-        """
+        """Open a sink for the media of one request, with or without a pipeline."""
         ...
 
-    def keep(self, artifacts: Sequence[Artifact]) -> Sequence[Artifact]:
-        """Take artifacts that a sink of this run gave into its manifest and its report."""
+    def keep(self, artifacts: Sequence[Artifact]) -> None:
+        """List files that the task has made without a pipeline, as a sink's `close` gives them."""
         ...
 
     def measure(

@@ -8,12 +8,26 @@ from typing import Any
 from genhub.api import Sample
 from genhub.config import to_map
 
-__all__ = ["embedded", "payloads_of"]
+__all__ = ["embedded", "payloads_of", "whole_payloads"]
 
 
 def payloads_of(config: Any, samples: Sequence[Sample], given: bool) -> dict[int, dict[str, Any]]:
     """Give `embedded` of every sample, by its index."""
     return {sample.index: embedded(config, sample, given) for sample in samples}
+
+
+def whole_payloads(config: Any, samples: Sequence[Sample]) -> dict[int, dict[str, Any]]:
+    """Give the whole config for every sample, by its index: no part of it makes one alone."""
+    return {
+        sample.index: {
+            "genhub": 1,
+            "variant": sample.variant,
+            "sample": sample.index,
+            "seed": config.seed,
+            "config": to_map(config),
+        }
+        for sample in samples
+    }
 
 
 def embedded(config: Any, sample: Sample, given: bool) -> dict[str, Any]:
@@ -26,20 +40,6 @@ def embedded(config: Any, sample: Sample, given: bool) -> dict[str, Any]:
     for key in ("variants", "compare", "metrics"):  # they need other samples
         fields.pop(key, None)
     fields["seed"] = sample.seed
-    if "input" in fields:  # a task without a model has none, and is repeated as a whole
-        _reduce(fields, config, sample)
-    payload = {
-        "genhub": 1,
-        "variant": sample.variant,
-        "sample": sample.index,
-        "seed": sample.seed,
-        "config": fields,
-    }
-    return {**payload, "pipeline_given": True} if given else payload
-
-
-def _reduce(fields: dict[str, Any], config: Any, sample: Sample) -> None:
-    """Leave one prompt, one picture and one sample."""
     case = sample.index // config.sampling.samples
     for key in ("prompts", "images"):
         listed = fields["input"].get(key)
@@ -48,3 +48,11 @@ def _reduce(fields: dict[str, Any], config: Any, sample: Sample) -> None:
     if isinstance(fields["input"].get("prompts"), str):  # a file, which need not be there later
         fields["input"]["prompts"] = [(sample.prompt or "").replace("${", "$${")]
     fields["sampling"] |= {"samples": 1, "batch": 1}
+    payload = {
+        "genhub": 1,
+        "variant": sample.variant,
+        "sample": sample.index,
+        "seed": sample.seed,
+        "config": fields,
+    }
+    return {**payload, "pipeline_given": True} if given else payload
