@@ -16,13 +16,12 @@ Context = dict[str, Any]
 class CProcgenConfig(PluginConfig):
     """The fields of `genhub_cprocgen.options.Options` that belong to a config.
 
-    Seed and threads are the run's; contexts are checked when the config is.
+    Their number, seed and threads are the task's; contexts are checked when the config is.
     """
 
     game: str | list[str] = Field(
         description="a game, several separated by commas, or a list, dealt round robin"
     )
-    num_envs: int = Field(8, ge=1, le=65536, description="environments")
     distribution_mode: Literal["easy", "hard", "extreme", "memory", "exploration"] = Field(
         "hard", description="the benchmark's mode, as far as the game has it"
     )
@@ -58,7 +57,9 @@ class CProcgenConfig(PluginConfig):
         from genhub_cprocgen.options import options_from
         from genhub_cprocgen.samplers import read_contexts
 
-        options = options_from(_fields(self))
+        names = self.game.split(",") if isinstance(self.game, str) else self.game
+        count = len(self.contexts) if isinstance(self.contexts, list) else len(names)
+        options = options_from({**_fields(self), "num_envs": max(1, count)})
         read_contexts(options.contexts, options.games, options.distribution_mode)
         return self
 
@@ -74,9 +75,12 @@ class CProcgen(EnvironmentFactory):
         """Make the environments; the seed decides their sequence of levels."""
         from genhub_cprocgen.vector import CProcgenVectorEnv
 
-        fields = {**_fields(self.config), "num_envs": num_envs}
         return CProcgenVectorEnv(
-            **fields, rand_seed=seed % 2**31, num_threads=threads, render_mode="rgb_array"
+            **_fields(self.config),
+            num_envs=num_envs,
+            rand_seed=seed % 2**31,
+            num_threads=threads,
+            render_mode="rgb_array",
         )
 
 
