@@ -194,7 +194,7 @@ class Scene {
     sheet.cover(hidden);
     canvas.clear();
     if (game_.options.use_backgrounds) {
-      canvas.hide(hidden);
+      canvas.hide(sheet.begin() == sheet.end() ? nullptr : hidden);
       game_.draw_background(canvas, camera_, skin_);
       canvas.hide(nullptr);
     }

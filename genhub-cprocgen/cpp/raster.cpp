@@ -1,8 +1,11 @@
 #include "raster.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
+
+#include "strips.h"
 
 #if defined(_MSC_VER)
 #include <intrin.h>
@@ -97,6 +100,11 @@ Turn turn_of(float degrees) {
 
 void put_row(uint8_t* out, const Pixel* source, const uint16_t* index, int count) {
   for (int k = 0; k < count; ++k) put_pixel(out + 3 * k, source[index[k]]);
+}
+
+uint64_t Image::next_id() {
+  static std::atomic<uint64_t> last{0};
+  return ++last;
 }
 
 Image make_image(const uint8_t* rgba, int width, int height) {
@@ -281,10 +289,17 @@ void Canvas::tiles(const Rect& r, const Image& image, float ratio, bool mirrored
   const float wanted = across ? w / (h * ratio) : h / (w * -ratio);
   const int count = std::max(1, static_cast<int>(std::min(wanted, 1e4f)));
   const float extent = static_cast<float>((across ? r.w : r.h) / count);
+  const bool kept = across && style_ == Style::fast && image.opaque && !mirrored && alpha >= 1 &&
+                    !hidden_ && r.h >= size_;
   for (int k = 0; k < count; ++k) {
     const float offset = extent * k;
-    const Rect tile = across ? Rect{r.x + offset, r.y, extent, r.h} : Rect{r.x, r.y + offset, r.w, extent};
-    picture(tile, image, mirrored, alpha);
+    const Rect tile = across ? Rect{r.x + offset, r.y, extent, r.h}
+                             : Rect{r.x, r.y + offset, r.w, extent};
+    if (kept) {
+      Strips::own().draw(*this, tile, image, clip_x_, clip_y_);
+    } else {
+      picture(tile, image, mirrored, alpha);
+    }
   }
 }
 

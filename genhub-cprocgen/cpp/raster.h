@@ -35,6 +35,12 @@ struct Image {
   std::vector<Pixel> pixels;
 
   const Pixel* row(int y) const { return pixels.data() + static_cast<size_t>(y) * width; }
+  // Another for each picture ever made; copies share it.
+  uint64_t id() const { return id_; }
+
+ private:
+  static uint64_t next_id();
+  uint64_t id_ = next_id();
 };
 
 // Straight (not premultiplied) RGBA bytes, rows from the top.
