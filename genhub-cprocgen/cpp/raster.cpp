@@ -82,10 +82,11 @@ struct Turn {
 Turn turn_of(float degrees) {
   if (degrees == 90 || degrees == -270) return {1, 0};
   if (degrees == 270 || degrees == -90) return {-1, 0};
-  if (degrees == 180 || degrees == -180) return {0, -1};
   const double radians = static_cast<double>(degrees) * (3.14159265358979323846 / 180);
   return {std::sin(radians), std::cos(radians)};
 }
+
+}  // namespace
 
 // One coordinate of the source, over the pixels of an image.
 struct Walk {
@@ -96,13 +97,18 @@ struct Walk {
     const double first = per_column * (0.5 - cx) + per_row * (0.5 - cy) + size / 2.0;
     start_ = static_cast<int64_t>(std::ceil(first * 65536)) - 1;
   }
+  // Turned by half: from the first pixel that is seen, against the source's direction.
+  Walk(double start, double extent, Span seen, int size, bool down) {
+    const int64_t step = static_cast<int64_t>(65536 / (extent / size));
+    const double first = size * 65536.0 - (seen.first + 0.5 - start) * step;
+    start_ = static_cast<int64_t>(std::ceil(first)) - 1 + seen.first * step;
+    (down ? per_row_ : per_column_) = -step;
+  }
   int64_t at(int x, int y) const { return (start_ + x * per_column_ + y * per_row_) >> 16; }
 
  private:
-  int64_t per_column_, per_row_, start_;
+  int64_t per_column_ = 0, per_row_ = 0, start_ = 0;
 };
-
-}  // namespace
 
 // Four bytes a pixel: the surplus byte is overwritten by the next pixel; the last one gets three.
 void copy_row(uint8_t* out, const Pixel* source, const uint16_t* index, int count) {
@@ -212,14 +218,26 @@ void Canvas::straight(const Rect& r, const Image& image, bool mirrored, unsigned
 // The source is walked in 16.16 fixed point from the corner of the image, with truncated steps.
 void Canvas::rotated(const Rect& r, const Image& image, bool mirrored, unsigned opacity,
                      float degrees) {
+  if (degrees == 180 || degrees == -180) {
+    const Span xs = pixel_span(r.x, r.w, size_), ys = pixel_span(r.y, r.h, size_);
+    walked(xs, ys, Walk(r.x, r.w, xs, image.width, false), Walk(r.y, r.h, ys, image.height, true),
+           image, mirrored, opacity);
+    return;
+  }
   const auto [sine, cosine] = turn_of(degrees);
   const double cx = r.x + r.w / 2, cy = r.y + r.h / 2;
   const double half_w = (std::fabs(r.w * cosine) + std::fabs(r.h * sine)) / 2 + 1;
   const double half_h = (std::fabs(r.w * sine) + std::fabs(r.h * cosine)) / 2 + 1;
-  const Span xs = intersect(pixel_span(cx - half_w, 2 * half_w, size_), clip_x_);
-  const Span ys = intersect(pixel_span(cy - half_h, 2 * half_h, size_), clip_y_);
-  const Walk across(cosine * image.width / r.w, sine * image.width / r.w, cx, cy, image.width);
-  const Walk down(-sine * image.height / r.h, cosine * image.height / r.h, cx, cy, image.height);
+  walked(pixel_span(cx - half_w, 2 * half_w, size_), pixel_span(cy - half_h, 2 * half_h, size_),
+         Walk(cosine * image.width / r.w, sine * image.width / r.w, cx, cy, image.width),
+         Walk(-sine * image.height / r.h, cosine * image.height / r.h, cx, cy, image.height), image,
+         mirrored, opacity);
+}
+
+void Canvas::walked(Span xs, Span ys, const Walk& across, const Walk& down, const Image& image,
+                    bool mirrored, unsigned opacity) {
+  xs = intersect(xs, clip_x_);
+  ys = intersect(ys, clip_y_);
   for (int y = ys.first; y < ys.last; ++y) {
     for (int x = xs.first; x < xs.last; ++x) {
       const int64_t column = across.at(x, y), row = down.at(x, y);
