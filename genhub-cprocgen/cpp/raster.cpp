@@ -86,29 +86,48 @@ Turn turn_of(float degrees) {
   return {std::sin(radians), std::cos(radians)};
 }
 
-}  // namespace
-
-// One coordinate of the source, over the pixels of an image.
-struct Walk {
-  // Its change per column and per row, and the point of the image that shows the source's middle.
+// One coordinate of the source over the pixels of an image, in 16.16 fixed point.
+class Walk {
+ public:
+  // Turned: its changes per column and per row, truncated, from the corner of the image; (cx, cy)
+  // shows the source's middle.
   Walk(double per_column, double per_row, double cx, double cy, int size)
-      : per_column_(static_cast<int64_t>(per_column * 65536)),
+      : across_(per_column),
+        down_(per_row),
+        corner_(size / 2.0 - per_column * cx - per_row * cy),
+        size_(size),
+        per_column_(static_cast<int64_t>(per_column * 65536)),
         per_row_(static_cast<int64_t>(per_row * 65536)) {
-    const double first = per_column * (0.5 - cx) + per_row * (0.5 - cy) + size / 2.0;
-    start_ = static_cast<int64_t>(std::ceil(first * 65536)) - 1;
+    start_ = first_of((corner_ + 0.5 * per_column + 0.5 * per_row) * 65536);
   }
-  // Turned by half: from the first pixel that is seen, against the source's direction.
-  Walk(double start, double extent, Span seen, int size, bool down) {
+
+  // Turned by half, against the source's direction from the first pixel seen.
+  static int64_t backwards(double start, double extent, Span seen, int size, int at) {
     const int64_t step = static_cast<int64_t>(65536 / (extent / size));
     const double first = size * 65536.0 - (seen.first + 0.5 - start) * step;
-    start_ = static_cast<int64_t>(std::ceil(first)) - 1 + seen.first * step;
-    (down ? per_row_ : per_column_) = -step;
+    return (first_of(first) - (at - seen.first) * step) >> 16;
   }
-  int64_t at(int x, int y) const { return (start_ + x * per_column_ + y * per_row_) >> 16; }
+
+  // Whether the pixel's middle lies in the source; one on an edge belongs to the right or the lower.
+  bool holds(int x, int y) const {
+    const double at = corner_ + across_ * (x + kMiddle) + down_ * (y + kMiddle);
+    return at >= 0 && at < size_;
+  }
+  int at(int x, int y) const {
+    const int64_t at = (start_ + x * per_column_ + y * per_row_) >> 16;
+    return static_cast<int>(std::min<int64_t>(std::max<int64_t>(at, 0), size_ - 1));
+  }
 
  private:
-  int64_t per_column_ = 0, per_row_ = 0, start_ = 0;
+  static constexpr double kMiddle = 0.5 - 1e-6;
+  static int64_t first_of(double v) { return static_cast<int64_t>(std::ceil(v)) - 1; }
+
+  double across_, down_, corner_;
+  int size_;
+  int64_t per_column_, per_row_, start_ = 0;
 };
+
+}  // namespace
 
 // Four bytes a pixel: the surplus byte is overwritten by the next pixel; the last one gets three.
 void copy_row(uint8_t* out, const Pixel* source, const uint16_t* index, int count) {
@@ -215,33 +234,39 @@ void Canvas::straight(const Rect& r, const Image& image, bool mirrored, unsigned
   }
 }
 
-// The source is walked in 16.16 fixed point from the corner of the image, with truncated steps.
 void Canvas::rotated(const Rect& r, const Image& image, bool mirrored, unsigned opacity,
                      float degrees) {
   if (degrees == 180 || degrees == -180) {
-    const Span xs = pixel_span(r.x, r.w, size_), ys = pixel_span(r.y, r.h, size_);
-    walked(xs, ys, Walk(r.x, r.w, xs, image.width, false), Walk(r.y, r.h, ys, image.height, true),
-           image, mirrored, opacity);
+    turned_by_half(r, image, mirrored, opacity);
     return;
   }
   const auto [sine, cosine] = turn_of(degrees);
   const double cx = r.x + r.w / 2, cy = r.y + r.h / 2;
   const double half_w = (std::fabs(r.w * cosine) + std::fabs(r.h * sine)) / 2 + 1;
   const double half_h = (std::fabs(r.w * sine) + std::fabs(r.h * cosine)) / 2 + 1;
-  walked(pixel_span(cx - half_w, 2 * half_w, size_), pixel_span(cy - half_h, 2 * half_h, size_),
-         Walk(cosine * image.width / r.w, sine * image.width / r.w, cx, cy, image.width),
-         Walk(-sine * image.height / r.h, cosine * image.height / r.h, cx, cy, image.height), image,
-         mirrored, opacity);
-}
-
-void Canvas::walked(Span xs, Span ys, const Walk& across, const Walk& down, const Image& image,
-                    bool mirrored, unsigned opacity) {
-  xs = intersect(xs, clip_x_);
-  ys = intersect(ys, clip_y_);
+  const Span xs = intersect(pixel_span(cx - half_w, 2 * half_w, size_), clip_x_);
+  const Span ys = intersect(pixel_span(cy - half_h, 2 * half_h, size_), clip_y_);
+  const Walk across(cosine * image.width / r.w, sine * image.width / r.w, cx, cy, image.width);
+  const Walk down(-sine * image.height / r.h, cosine * image.height / r.h, cx, cy, image.height);
   for (int y = ys.first; y < ys.last; ++y) {
     for (int x = xs.first; x < xs.last; ++x) {
-      const int64_t column = across.at(x, y), row = down.at(x, y);
-      if (column < 0 || column >= image.width || row < 0 || row >= image.height) continue;
+      if (!across.holds(x, y) || !down.holds(x, y)) continue;
+      const int column = across.at(x, y);
+      const Pixel p = image.row(down.at(x, y))[mirrored ? image.width - 1 - column : column];
+      blend_pixel(pixel(x, y), opacity < 255 ? fade(p, opacity) : p);
+    }
+  }
+}
+
+void Canvas::turned_by_half(const Rect& r, const Image& image, bool mirrored, unsigned opacity) {
+  const Span xs = pixel_span(r.x, r.w, size_), ys = pixel_span(r.y, r.h, size_);
+  const Span drawn_x = intersect(xs, clip_x_), drawn_y = intersect(ys, clip_y_);
+  for (int y = drawn_y.first; y < drawn_y.last; ++y) {
+    const int64_t row = Walk::backwards(r.y, r.h, ys, image.height, y);
+    if (row < 0 || row >= image.height) continue;
+    for (int x = drawn_x.first; x < drawn_x.last; ++x) {
+      const int64_t column = Walk::backwards(r.x, r.w, xs, image.width, x);
+      if (column < 0 || column >= image.width) continue;
       const Pixel p = image.row(static_cast<int>(row))[mirrored ? image.width - 1 - column : column];
       blend_pixel(pixel(x, y), opacity < 255 ? fade(p, opacity) : p);
     }

@@ -69,8 +69,6 @@ float degrees_of(float radians);
 // less work, smooth samples pictures between their pixels.
 enum class Style { fast, plain, smooth };
 
-struct Walk;
-
 class Canvas {
  public:
   static constexpr int kMaxSize = 2048;
@@ -104,8 +102,7 @@ class Canvas {
  private:
   void straight(const Rect& r, const Image& image, bool mirrored, unsigned opacity);
   void rotated(const Rect& r, const Image& image, bool mirrored, unsigned opacity, float degrees);
-  void walked(Span xs, Span ys, const Walk& across, const Walk& down, const Image& image,
-              bool mirrored, unsigned opacity);
+  void turned_by_half(const Rect& r, const Image& image, bool mirrored, unsigned opacity);
   void smooth_picture(const Rect& r, const Image& image, bool mirrored, unsigned opacity,
                       float degrees);
 
