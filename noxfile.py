@@ -26,7 +26,7 @@ DIST = ROOT / "dist"
 EXAMPLES = ROOT / "genhub-core" / "src" / "genhub" / "examples"
 CONSTRAINTS = ROOT / "constraints.txt"
 LOWEST = ROOT / "constraints-min.txt"
-PLUGINS = ["linfusion", "asyncdiff"]
+PLUGINS = ["linfusion", "asyncdiff", "cprocgen"]
 PACKAGES = ["core", *PLUGINS]
 # These need the extra [run]. Of folders with a conftest.py the last is found by `import conftest`,
 # and that must be the one of execution.
@@ -45,7 +45,10 @@ GET_CHROMIUM = (
     "chromium chromedriver; or set GENHUB_CHROMIUM and GENHUB_CHROMEDRIVER to their files"
 )
 
-TOOLS = ["pytest", "hypothesis", "jsonschema", "gymnasium", "hatchling", "scikit-image", "html5lib"]
+TOOLS = [
+    *["pytest", "hypothesis", "jsonschema", "gymnasium", "scikit-image", "html5lib"],
+    *["hatchling", "scikit-build-core", "nanobind", "cmake", "ninja"],  # to build wheels
+]
 STACK = [
     *["torch", "diffusers", "transformers", "accelerate", "safetensors"],
     *["numpy", "pillow", "rich", "jinja2", "matplotlib"],

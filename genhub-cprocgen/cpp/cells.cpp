@@ -1,5 +1,7 @@
 #include "cells.h"
 
+#include <algorithm>
+
 namespace cprocgen {
 
 void CellAxis::build(const float* starts, int count, float extent, int source, int size) {
@@ -21,9 +23,20 @@ void CellSheet::begin(const Camera& camera, const CellRange& range, int size) {
     lefts_.push_back(camera.left(static_cast<float>(x), Camera::kCellMargin));
   for (int y = range.y0; y <= range.y1; ++y)
     tops_.push_back(camera.top(static_cast<float>(y + 1), Camera::kCellMargin));
+  count_ = 0;
+  shown_.resize(std::max(shown_.size(), lefts_.size() * tops_.size()));
+  covers_.assign(tops_.size(), Cover());
   extent_ = camera.length(1, Camera::kCellMargin);
   used_columns_ = used_rows_ = 0;
   size_ = size;
+}
+
+void CellSheet::cover(uint64_t* lines) const {
+  for (size_t row = 0; row < covers_.size(); ++row) {
+    if (!covers_[row].rows) continue;
+    const Span ys = covers_[row].rows->span(static_cast<int>(row));
+    for (int line = ys.first; line < ys.last; ++line) lines[line] |= covers_[row].columns;
+  }
 }
 
 const CellAxis& CellSheet::axis(Axes& axes, size_t& used, const std::vector<float>& starts,

@@ -188,9 +188,10 @@ class Scene {
     if (game_.options.monochrome) return draw_behind(canvas, range_);
     static thread_local CellSheet sheet;
     CellLook looks[kLooks];
-    sheet.begin(camera_, range_, canvas.size());
     uint64_t hidden[kFrame] = {};
-    hide_under_cells(sheet, looks, hidden);
+    sheet.begin(camera_, range_, canvas.size());
+    list_cells(sheet, looks);
+    sheet.cover(hidden);
     canvas.clear();
     if (game_.options.use_backgrounds) {
       canvas.hide(hidden);
@@ -198,49 +199,35 @@ class Scene {
       canvas.hide(nullptr);
     }
     draw_entities(canvas, -1);
+    for (const CellSheet::Shown& cell : sheet) {
+      if (cell.look) {
+        paint_cell(canvas, *cell.look, cell.column, cell.row);
+      } else {
+        game_.draw_cell(canvas, camera_.cell(range_.x0 + cell.column, range_.y0 + cell.row), cell.value);
+      }
+    }
+  }
+
+  void list_cells(CellSheet& sheet, CellLook* looks) {
     for (int x = range_.x0; x <= range_.x1; ++x) {
       for (int y = range_.y0; y <= range_.y1; ++y) {
         const int value = game_.cell(x, y);
         if (value == kSpace || value == kInvalid) continue;
+        const int column = x - range_.x0, row = y - range_.y0;
         if (value >= kLooks) {
-          draw_cell(canvas, value, look_of(value), camera_.cell(x, y));
+          sheet.show(nullptr, column, row, value);
           continue;
         }
-        const CellLook& look = look_with_axes(sheet, looks, value);
-        if (look.image) paint_cell(canvas, look, x - range_.x0, y - range_.y0);
+        CellLook& look = looks[value];
+        if (look.kind == CellLook::Kind::unknown) {
+          look = look_of(value);
+          if (look.image) {
+            look.columns = &sheet.columns(look.image->width);
+            look.rows = &sheet.rows(look.image->height);
+          }
+        }
+        if (look.image) sheet.show(&look, column, row, value);
       }
-    }
-  }
-
-  const CellLook& look_with_axes(CellSheet& sheet, CellLook* looks, int value) {
-    CellLook& look = looks[value];
-    if (look.kind != CellLook::Kind::unknown) return look;
-    look = look_of(value);
-    if (look.image) {
-      look.columns = &sheet.columns(look.image->width);
-      look.rows = &sheet.rows(look.image->height);
-    }
-    return look;
-  }
-
-  void hide_under_cells(CellSheet& sheet, CellLook* looks, uint64_t* hidden) {
-    for (int y = range_.y0; y <= range_.y1; ++y) {
-      uint64_t row = 0;
-      const CellLook* last = nullptr;
-      for (int x = range_.x0; x <= range_.x1; ++x) {
-        const int value = game_.cell(x, y);
-        if (value == kInvalid || value >= kLooks) continue;
-        const CellLook& look = look_with_axes(sheet, looks, value);
-        if (!look.image || !look.image->opaque) continue;
-        const Span xs = look.columns->span(x - range_.x0);
-        // Pictures of another height can cover other rows of pixels: only one height counts a row.
-        if (xs.empty() || (last && last->rows != look.rows)) continue;
-        last = &look;
-        row |= (~uint64_t{0} >> (64 - (xs.last - xs.first))) << xs.first;
-      }
-      if (!last) continue;
-      const Span ys = last->rows->span(y - range_.y0);
-      for (int line = ys.first; line < ys.last; ++line) hidden[line] |= row;
     }
   }
 

@@ -25,6 +25,7 @@ constexpr Tone tone(uint32_t rgb, double a = 1) {
 Tone mixed(Tone a, Tone b, double t);
 inline Tone lighter(Tone c, double t) { return mixed(c, {1, 1, 1, c.a}, t); }
 inline Tone darker(Tone c, double t) { return mixed(c, {0, 0, 0, c.a}, t); }
+inline Tone faint(Tone c, double a) { return {c.r, c.g, c.b, a}; }
 Tone from_hsv(double hue, double saturation, double value);
 
 struct Fill {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 namespace cprocgen {
@@ -38,6 +39,8 @@ struct Image {
 
 // Straight (not premultiplied) RGBA bytes, rows from the top.
 Image make_image(const uint8_t* rgba, int width, int height);
+// The same with nothing behind it: the colours as they are, whatever their alpha.
+Image make_backdrop(const uint8_t* rgba, int width, int height);
 
 // Half-open range of pixels.
 struct Span {
@@ -100,9 +103,9 @@ class Canvas {
   void line(double x0, double y0, double x1, double y1, double width, Color c);
 
  private:
-  void straight(const Rect& r, const Image& image, bool mirrored, unsigned opacity);
+  void straight(const Rect& r, const Image& image, bool mirrored, unsigned opacity,
+                bool half_turned);
   void rotated(const Rect& r, const Image& image, bool mirrored, unsigned opacity, float degrees);
-  void turned_by_half(const Rect& r, const Image& image, bool mirrored, unsigned opacity);
   void smooth_picture(const Rect& r, const Image& image, bool mirrored, unsigned opacity,
                       float degrees);
 
@@ -114,7 +117,12 @@ class Canvas {
 };
 
 // Rows of a picture: pixels `index` of a source row go to consecutive output pixels.
-void copy_row(uint8_t* out, const Pixel* source, const uint16_t* index, int count);
+inline void copy_row(uint8_t* out, const Pixel* source, const uint16_t* index, int count) {
+  // Four bytes a pixel: the surplus byte is overwritten by the next pixel; the last one gets three.
+  for (const uint16_t* last = index + count - 1; index != last; out += 3)
+    std::memcpy(out, source + *index++, 4);
+  std::memcpy(out, source + *index, 3);
+}
 void put_row(uint8_t* out, const Pixel* source, const uint16_t* index, int count);
 
 // Averages blocks of factor x factor pixels of a square image of side size * factor.

@@ -60,7 +60,7 @@ bool paint(Painter& p, int type, int) {
     case 2: paint_gem(p, tone(0xffd21f)); return true;
     case 3: paint_scared(p); return true;
     case 4: paint_egg(p); return true;
-    case 5: paint_bricks(p, tone(0x7f8698), tone(0x4a4f5e), 4, 2); return true;
+    case 5: paint_bricks(p, tone(0x9a6fd0), tone(0x4c2f78), 4, 2); return true;
     case 6: case 7: case 8: paint_flyer(p, type - 6, tone(0xe8433f)); return true;
     default: return false;
   }

@@ -43,7 +43,6 @@ class Coinrun : public Game<Coinrun> {
     timeout = params.max_episode_steps;
     visibility = static_cast<float>(params.visibility);
     centred = options.center_agent;
-    support = false;
     maxspeed = static_cast<float>(params.maxspeed);
     max_jump = static_cast<float>(params.max_jump);
     gravity = static_cast<float>(params.gravity);
@@ -61,7 +60,7 @@ class Coinrun : public Game<Coinrun> {
     a.x = 1.5f;
     a.y = 1 + a.ry;
     last_y = a.y;
-    on_crate = false;
+    support = on_crate = false;
     make_level();
   }
 

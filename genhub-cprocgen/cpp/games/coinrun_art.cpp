@@ -141,10 +141,10 @@ void paint_crate(Painter& p, int theme) {
 }
 
 void paint_lava(Painter& p, bool surface) {
-  p.all(vertical(tone(0xff8a1f), tone(0xe8421a)));
+  p.all(tone(0xf46a1c));
   p.shade([](Point at, Tone c) {
-    const double n = tiling_noise(at.x * 4, at.y * 4, 4, 9);
-    return mixed(c, n > 0.5 ? tone(0xffd24a) : tone(0xb3200f), std::fabs(n - 0.5));
+    const double n = tiling_noise(at.x * 8, at.y * 8, 8, 9) * 0.7 + tiling_noise(at.x * 16, at.y * 16, 16, 3) * 0.3;
+    return mixed(c, n > 0.5 ? tone(0xffd24a) : tone(0xb3200f), std::fabs(n - 0.5) * 1.2);
   });
   if (!surface) return;
   Contour crest;

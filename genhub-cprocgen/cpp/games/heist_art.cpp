@@ -18,15 +18,15 @@ void paint_thief(Painter& p) {
 }
 
 void paint_key(Painter& p, Tone c) {
-  const Tone edge = darker(c, 0.62);
-  p.ring(0.26, 0.42, 0.38, 0.2, edge);
-  p.stroke({{0.44, 0.42}, {0.9, 0.42}}, 0.26, edge);
-  p.stroke({{0.86, 0.42}, {0.86, 0.76}}, 0.2, edge);
-  p.stroke({{0.7, 0.42}, {0.7, 0.66}}, 0.2, edge);
-  p.ring(0.26, 0.42, 0.33, 0.1, lighter(c, 0.25));
-  p.stroke({{0.46, 0.42}, {0.9, 0.42}}, 0.14, lighter(c, 0.25));
-  p.stroke({{0.86, 0.42}, {0.86, 0.74}}, 0.1, c);
-  p.stroke({{0.7, 0.42}, {0.7, 0.64}}, 0.1, c);
+  const Tone edge = darker(c, 0.5), bright = lighter(c, 0.3);
+  p.ring(0.27, 0.46, 0.46, 0.3, edge);
+  p.stroke({{0.48, 0.46}, {0.92, 0.46}}, 0.36, edge);
+  p.stroke({{0.86, 0.46}, {0.86, 0.84}}, 0.24, edge);
+  p.stroke({{0.68, 0.46}, {0.68, 0.74}}, 0.24, edge);
+  p.ring(0.27, 0.46, 0.41, 0.2, bright);
+  p.stroke({{0.48, 0.46}, {0.92, 0.46}}, 0.26, bright);
+  p.stroke({{0.86, 0.46}, {0.86, 0.82}}, 0.14, c);
+  p.stroke({{0.68, 0.46}, {0.68, 0.72}}, 0.14, c);
 }
 
 void paint_lock(Painter& p, Tone c) {

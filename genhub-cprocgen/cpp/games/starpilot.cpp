@@ -38,7 +38,6 @@ struct Later {
 class Starpilot : public Game<Starpilot> {
  public:
   static constexpr const GameTable& kTable = kStarpilot;
-
   static constexpr bool kScrolls = true;
 
   Starpilot(Mode mode, const Options& options) : Game(mode, options) {}
@@ -51,14 +50,6 @@ class Starpilot : public Game<Starpilot> {
     make_timetable();
     agent().rotation = kPi / 2;
     choose_theme(agent());
-  }
-
-  // Eighteen square copies side by side, three images high, moving slower than what flies.
-  void draw_background(Canvas& canvas, const Camera&, const Skin& skin) {
-    const int side = canvas.size(), scale = side / kSide;
-    const float left = -t * scale * .5f * 2 / 5;
-    canvas.tiles({left, -1.0 * side, 54.0 * side, 3.0 * side}, skin.background(background_index), 1,
-                 false, 1);
   }
 
   void game_step(int action) {
@@ -96,6 +87,15 @@ class Starpilot : public Game<Starpilot> {
     add(e.x, e.y, other.vx, other.vy, 0.5f * e.rx, kExplosion);
   }
 
+  // Square copies side by side, three screens high, pass by slowly; long episodes see them again.
+  void draw_background(Canvas& canvas, const Camera&, const Skin& skin) {
+    constexpr int kTiles = 18, kStepsPerTile = 240;
+    const int h = canvas.size(), passed = t % ((kTiles - 1) * kStepsPerTile);
+    const float x = -passed * static_cast<float>(h / 16) * 0.5f * 2 / 5;
+    canvas.tiles({x, -1.0 * h, kTiles * 3.0 * h, 3.0 * h}, skin.background(background_index), 1,
+                 false, 1);
+  }
+
   void waiting(std::vector<Entity>& list) { list = spawners; }
 
   void episode_values(double* values) const override { values[0] = first_time; }
@@ -123,7 +123,7 @@ class Starpilot : public Game<Starpilot> {
     spawners.clear();
     int time = std::clamp(1 + gap(), params.min_time, params.max_time);
     first_time = time;
-    while (time <= params.win_time) {
+    while (time <= params.win_time && total_weight() > 0) {
       add_group(time);
       time += gap();
     }
@@ -147,10 +147,15 @@ class Starpilot : public Game<Starpilot> {
     }
   }
 
-  int choose_type() {
+  float total_weight() const {
     float total = 0;
-    for (int type = kBulletFlyer; type <= kFastFlyer; ++type) total += weight(type);
-    float left = random.uniform() * total;
+    for (int type = kFlyer; type <= kFastFlyer; ++type) total += weight(type);
+    return total;
+  }
+
+  // A draw of exactly zero gives a stray bullet, as in the benchmark.
+  int choose_type() {
+    float left = random.uniform() * total_weight();
     for (int type = kBulletFlyer; type <= kFastFlyer; ++type) {
       left -= weight(type);
       if (left <= 0) return type;

@@ -40,7 +40,7 @@ void paint_enemy(Painter& p, int theme) {
 
 // Bolts are long upwards: the game turns them along their way.
 void paint_bolt(Painter& p, Tone glow, Tone core, double width) {
-  p.ellipse(0.5, 0.5, width * 1.5, 0.46, radial({0.5, 0.5}, 0.46, glow, {glow.r, glow.g, glow.b, 0.35}));
+  p.ellipse(0.5, 0.5, width * 1.5, 0.46, radial({0.5, 0.5}, 0.46, glow, faint(glow, 0.35)));
   p.ellipse(0.5, 0.47, width, 0.37, glow);
   p.ellipse(0.5, 0.42, width * 0.55, 0.24, core);
 }
@@ -51,8 +51,8 @@ void paint_cloud(Painter& p, int theme) {
     const double angle = k * 0.698 + theme, away = k == 0 ? 0 : 0.25 + 0.04 * cell_noise(k, theme, 1);
     const double r = 0.17 + 0.06 * cell_noise(k, theme, 2);
     const double x = 0.5 + away * std::cos(angle), y = 0.5 + away * std::sin(angle);
-    p.disc(x, y, r, Tone{gas.r, gas.g, gas.b, 0.85});
-    p.disc(x - 0.03, y - 0.04, r * 0.6, lighter({gas.r, gas.g, gas.b, 0.8}, 0.4));
+    p.disc(x, y, r, faint(gas, 0.85));
+    p.disc(x - 0.03, y - 0.04, r * 0.6, lighter(faint(gas, 0.8), 0.4));
   }
 }
 
