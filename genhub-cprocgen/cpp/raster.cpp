@@ -182,10 +182,7 @@ Axis sample_backwards(double start, double extent, int source, int size) {
   return axis;
 }
 
-float degrees_of(float radians) {
-  const float scaled = radians * 180;
-  return static_cast<float>(scaled / 3.14159265358979323846);
-}
+float degrees_of(float radians) { return radians * 180 / 3.14159265358979323846f; }
 
 void Canvas::clear() { std::memset(rgb_, 0, static_cast<size_t>(size_) * size_ * 3); }
 
