@@ -168,9 +168,9 @@ Axis sample_axis(double start, double extent, int source, int size) {
 
 // The same for a picture turned by a half: its last source pixel comes first.
 Axis sample_backwards(double start, double extent, int source, int size) {
-  Axis axis{pixel_span(start, extent, size), 0, 0};
-  if (axis.span.empty() || !(extent > 0)) return {{0, 0}, 0, 0};
-  axis.step = -static_cast<int64_t>(65536 / (extent / source));
+  if (!(extent > 0 && extent < 1e8)) return {{0, 0}, 0, 0};
+  Axis axis{pixel_span(start, extent, size), 0, -sample_step(extent, source)};
+  if (axis.span.empty()) return {{0, 0}, 0, 0};
   axis.start = (static_cast<int64_t>(source) << 16) + 1 +
                static_cast<int64_t>(std::floor((axis.span.first + 0.5 - start) * axis.step));
   while (!axis.span.empty() && axis.source(axis.span.last - 1) < 0) --axis.span.last;
