@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import GAMES
 from gymnasium.utils.env_checker import check_env
+from gymnasium.utils.passive_env_checker import env_render_passive_checker
 
 import genhub_cprocgen as cp
 
@@ -18,11 +19,12 @@ def env():
     made.close()
 
 
-@pytest.mark.filterwarnings("ignore:.*seed.*:UserWarning")
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("game", GAMES)
 def test_gymnasium_finds_no_fault(game):
     env = gymnasium.make(f"CProcgen/{game}-v0", distribution_mode="easy", render_mode="rgb_array")
-    check_env(env.unwrapped, skip_render_check=False)
+    check_env(env.unwrapped, skip_render_check=True)
+    env_render_passive_checker(env.unwrapped)
     env.close()
 
 

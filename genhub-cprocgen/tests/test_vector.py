@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.resources import files
 
 import gymnasium
 import numpy as np
@@ -228,34 +230,15 @@ def test_the_step_limit_truncates_and_the_game_terminates(make):
     assert info["episode_length"].tolist() == [3, 3]
 
 
-def test_an_end_at_the_step_limit_is_a_termination():
-    env = cp.make_vec("maze", rand_seed=1, num_levels=1, start_level=0, observation="none")
+@pytest.mark.parametrize(("limit", "truncates"), [(8, False), (7, True)])
+def test_an_end_at_the_step_limit_is_a_termination(make, limit, truncates):
+    # These actions win this level at their eighth step.
+    env = make("maze", num_levels=1, start_level=24, contexts={"max_episode_steps": limit})
     env.reset()
-    length = first_win(env)
-    env.close()
-    for limit, truncates in ((length, False), (length - 1, True)):
-        env = cp.make_vec(
-            "maze",
-            rand_seed=1,
-            num_levels=1,
-            start_level=0,
-            observation="none",
-            contexts={"max_episode_steps": limit},
-        )
-        env.reset()
-        for actions in actions_of(3, limit, 1):
-            _, reward, terminated, truncated, _ = env.step(actions)
-        assert truncated[0] == truncates
-        assert terminated[0] != truncates
-        assert (reward[0] > 0) != truncates
-        env.close()
-
-
-def first_win(env) -> int:
-    for t, actions in enumerate(actions_of(3, 500, 1)):
-        if env.step(actions)[1][0] > 0:
-            return t + 1
-    raise AssertionError("this level should be won by chance: choose another")
+    for actions in actions_of(3, limit, 1):
+        _, reward, terminated, truncated, info = env.step(actions)
+    assert truncated[0] == truncates
+    assert terminated[0] == info["prev_level_complete"][0] == (reward[0] == 10) == (not truncates)
 
 
 def test_returns_and_lengths_are_those_of_the_ended_episode(make):
@@ -523,10 +506,42 @@ def test_every_visual_option_changes_the_picture(make, option):
     assert (plain.step(right)[0] != changed.step(right)[0]).any()
 
 
-def test_generated_pictures_are_drawn_and_are_others(make):
-    plain = make("maze", observation="rgb")
-    generated = make("maze", observation="rgb", use_generated_assets=True)
-    assert (plain.reset()[0] != generated.reset()[0]).any()
+@pytest.fixture
+def plain_skin(tmp_path):
+    """A folder with a picture of one colour for every file that maze needs."""
+    image = pytest.importorskip("PIL.Image")
+    assets = json.loads((files("genhub_cprocgen") / "data" / "assets.json").read_text())
+    own = assets["games"]["maze"]
+    listed = [
+        entry
+        for kind in (*own["types"].values(), *assets["common"].values())
+        for entry in kind["themes"]
+    ]
+    listed += assets["backgrounds"][own["background_group"]]
+    for i, (name, width, height) in enumerate(listed):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.new("RGB", (max(1, width // 8), max(1, height // 8)), (200, 5 * i, 7)).save(path)
+    return tmp_path
+
+
+def test_a_folder_of_pictures_is_drawn_with_whatever_their_size(make, plain_skin):
+    drawn = make("maze", observation="rgb", skin=plain_skin)
+    plain = make("maze")
+    obs, _ = drawn.reset()
+    plain.reset()
+    assert (obs[..., 0] == 200).all() and (obs[..., 2] == 7).all()
+    assert len(np.unique(obs[..., 1])) >= 3
+    for actions in actions_of(1, 30, 1):
+        drawn.step(actions)
+        plain.step(actions)
+    np.testing.assert_array_equal(drawn.debug_state().entities, plain.debug_state().entities)
+
+
+def test_generated_pictures_take_the_place_of_a_folder(make, plain_skin):
+    generated = make("maze", observation="rgb", skin=plain_skin, use_generated_assets=True)
+    builtin = make("maze", observation="rgb")
+    np.testing.assert_array_equal(generated.reset()[0], builtin.reset()[0])
 
 
 # --- many environments, threads, games ---

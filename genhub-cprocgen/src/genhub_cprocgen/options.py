@@ -43,7 +43,8 @@ class Options:
     use_sequential_levels: after a won level the next one follows, in the same episode.
     center_agent .. use_generated_assets: what is drawn, as in the benchmark; of these only
         restrict_themes can change dynamics, since picture sizes decide hit boxes.
-    skin: "builtin", or the path of a folder laid out like the benchmark's pictures.
+    skin: "builtin", or the path of a folder laid out like the benchmark's pictures; with
+        use_generated_assets the built-in one, whose pictures are all generated.
     contexts: None, a mapping, a list of one mapping per environment, or a sampler.
     context_visibility: whether infos or observations carry the context.
     num_threads: threads that step, the caller's among them; 0 and 1: only the caller's; -1: one
