@@ -334,8 +334,8 @@ void def_skin(nb::module_& m) {
            })
       .def("set_background",
            [](SkinSet& self, const std::string& group, int index, Picture8 rgba) {
-             self.set_background(group, index,
-                                 make_image(rgba.data(), int(rgba.shape(1)), int(rgba.shape(0))));
+             const int height = int(rgba.shape(0)), width = int(rgba.shape(1));
+             self.set_background(group, index, make_backdrop(rgba.data(), width, height));
            });
 }
 

@@ -108,6 +108,19 @@ Image make_image(const uint8_t* rgba, int width, int height) {
   return image;
 }
 
+Image make_backdrop(const uint8_t* rgba, int width, int height) {
+  Image image;
+  image.width = width;
+  image.height = height;
+  image.opaque = true;
+  image.pixels.resize(static_cast<size_t>(width) * height);
+  for (Pixel& p : image.pixels) {
+    p = {rgba[0], rgba[1], rgba[2], 255};
+    rgba += 4;
+  }
+  return image;
+}
+
 int round_pixel(double v) {
   const double limit = 1e8;
   return static_cast<int>(std::floor(std::min(std::max(v, -limit), limit) + 0.5));
@@ -124,6 +137,22 @@ Axis sample_axis(double start, double extent, int source, int size) {
   axis.start = static_cast<int64_t>(std::ceil((axis.span.first + 0.5 - start) * axis.step)) - 1;
   while (!axis.span.empty() && axis.source(axis.span.last - 1) >= source) --axis.span.last;
   while (!axis.span.empty() && axis.start < 0) {
+    axis.start += axis.step;
+    ++axis.span.first;
+    if (axis.step == 0) return {{0, 0}, 0, 0};
+  }
+  return axis;
+}
+
+// The same for a picture turned by a half: its last source pixel comes first.
+Axis sample_backwards(double start, double extent, int source, int size) {
+  Axis axis{pixel_span(start, extent, size), 0, 0};
+  if (axis.span.empty() || !(extent > 0)) return {{0, 0}, 0, 0};
+  axis.step = -static_cast<int64_t>(65536 / (extent / source));
+  axis.start = (static_cast<int64_t>(source) << 16) + 1 +
+               static_cast<int64_t>(std::floor((axis.span.first + 0.5 - start) * axis.step));
+  while (!axis.span.empty() && axis.source(axis.span.last - 1) < 0) --axis.span.last;
+  while (!axis.span.empty() && axis.source(axis.span.first) >= source) {
     axis.start += axis.step;
     ++axis.span.first;
     if (axis.step == 0) return {{0, 0}, 0, 0};
@@ -158,16 +187,18 @@ void Canvas::picture(const Rect& r, const Image& image, bool mirrored, float alp
   const float degrees = rotation == 0 ? 0 : degrees_of(rotation);
   if (style_ == Style::smooth) {
     smooth_picture(r, image, mirrored, opacity, degrees);
-  } else if (degrees == 0) {
-    straight(r, image, mirrored, opacity);
+  } else if (degrees == 0 || std::fabs(degrees) == 180) {
+    straight(r, image, mirrored, opacity, degrees != 0);
   } else {
     rotated(r, image, mirrored, opacity, degrees);
   }
 }
 
-void Canvas::straight(const Rect& r, const Image& image, bool mirrored, unsigned opacity) {
-  const Axis across = sample_axis(r.x, r.w, image.width, size_);
-  const Axis down = sample_axis(r.y, r.h, image.height, size_);
+void Canvas::straight(const Rect& r, const Image& image, bool mirrored, unsigned opacity,
+                      bool half_turned) {
+  const auto sample = half_turned ? sample_backwards : sample_axis;
+  const Axis across = sample(r.x, r.w, image.width, size_);
+  const Axis down = sample(r.y, r.h, image.height, size_);
   const Span xs = intersect(across.span, clip_x_);
   const Span ys = intersect(down.span, clip_y_);
   if (xs.empty() || ys.empty()) return;

@@ -39,6 +39,8 @@ struct Image {
 
 // Straight (not premultiplied) RGBA bytes, rows from the top.
 Image make_image(const uint8_t* rgba, int width, int height);
+// The same with nothing behind it: the colours as they are, whatever their alpha.
+Image make_backdrop(const uint8_t* rgba, int width, int height);
 
 // Half-open range of pixels.
 struct Span {
@@ -101,7 +103,8 @@ class Canvas {
   void line(double x0, double y0, double x1, double y1, double width, Color c);
 
  private:
-  void straight(const Rect& r, const Image& image, bool mirrored, unsigned opacity);
+  void straight(const Rect& r, const Image& image, bool mirrored, unsigned opacity,
+                bool half_turned);
   void rotated(const Rect& r, const Image& image, bool mirrored, unsigned opacity, float degrees);
   void smooth_picture(const Rect& r, const Image& image, bool mirrored, unsigned opacity,
                       float degrees);

@@ -14,10 +14,11 @@ void mix(uint8_t* out, Color c, unsigned opacity) {
   out[2] = static_cast<uint8_t>(scale_byte(c.b, opacity) + scale_byte(out[2], keep));
 }
 
+// Sums of channels, each weighted in parts of 1 << 16.
 struct Sum {
-  double r = 0, g = 0, b = 0, a = 0;
+  uint32_t r = 0, g = 0, b = 0, a = 0;
 
-  void add(Pixel p, double weight) {
+  void add(Pixel p, uint32_t weight) {
     r += weight * p.r;
     g += weight * p.g;
     b += weight * p.b;
@@ -25,42 +26,44 @@ struct Sum {
   }
 };
 
-// Between the four nearest pixels; the border is repeated.
-Sum bilinear(const Image& image, double x, double y) {
-  const double fx = std::floor(x), fy = std::floor(y);
-  const double wx = x - fx, wy = y - fy;
-  const int x0 = static_cast<int>(fx), y0 = static_cast<int>(fy);
+// Between the four nearest pixels, for pictures that are enlarged; the border is repeated.
+Sum between_pixels(const Image& image, double x, double y) {
+  const int fx = static_cast<int>(x * 256 + 256) - 256, fy = static_cast<int>(y * 256 + 256) - 256;
+  const uint32_t wx = fx & 255, wy = fy & 255;
+  const int x0 = std::clamp(fx >> 8, 0, image.width - 1);
+  const int x1 = std::clamp((fx >> 8) + 1, 0, image.width - 1);
+  const Pixel* upper = image.row(std::clamp(fy >> 8, 0, image.height - 1));
+  const Pixel* lower = image.row(std::clamp((fy >> 8) + 1, 0, image.height - 1));
   Sum sum;
-  for (int j = 0; j < 2; ++j) {
-    const Pixel* row = image.row(std::clamp(y0 + j, 0, image.height - 1));
-    const double weight = j == 0 ? 1 - wy : wy;
-    sum.add(row[std::clamp(x0, 0, image.width - 1)], weight * (1 - wx));
-    sum.add(row[std::clamp(x0 + 1, 0, image.width - 1)], weight * wx);
+  sum.add(upper[x0], (256 - wx) * (256 - wy));
+  sum.add(upper[x1], wx * (256 - wy));
+  sum.add(lower[x0], (256 - wx) * wy);
+  sum.add(lower[x1], wx * wy);
+  return sum;
+}
+
+// Mean of n x n points of the area that one output pixel covers, for pictures that are reduced.
+Sum mean_of_area(const Image& image, double x, double y, double across, double down, int n) {
+  const uint32_t weight = 65536 / (n * n);
+  Sum sum;
+  for (int j = 0; j < n; ++j) {
+    const int row = static_cast<int>(y + ((j + 0.5) / n - 0.5) * down);
+    const Pixel* pixels = image.row(std::clamp(row, 0, image.height - 1));
+    for (int i = 0; i < n; ++i) {
+      const int column = static_cast<int>(x + ((i + 0.5) / n - 0.5) * across);
+      sum.add(pixels[std::clamp(column, 0, image.width - 1)], weight);
+    }
   }
   return sum;
 }
 
-// Mean over n x n points of the area that one output pixel covers in the source.
-Sum area_sample(const Image& image, double x, double y, double across, double down, int n) {
-  Sum mean;
-  for (int j = 0; j < n; ++j) {
-    for (int i = 0; i < n; ++i) {
-      const double ox = ((i + 0.5) / n - 0.5) * across, oy = ((j + 0.5) / n - 0.5) * down;
-      const Sum s = bilinear(image, x + ox - 0.5, y + oy - 0.5);
-      mean.r += s.r, mean.g += s.g, mean.b += s.b, mean.a += s.a;
-    }
-  }
-  const double scale = 1.0 / (n * n);
-  mean.r *= scale, mean.g *= scale, mean.b *= scale, mean.a *= scale;
-  return mean;
-}
-
-void put_sum(uint8_t* out, const Sum& s, double opacity) {
-  const double keep = 1 - s.a * opacity / 255;
-  const double channels[3] = {s.r, s.g, s.b};
+void put_sum(uint8_t* out, const Sum& s, unsigned opacity) {
+  const auto byte = [](uint32_t v) { return std::min((v + 32768) >> 16, 255u); };
+  const unsigned keep = 255u - scale_byte(byte(s.a), opacity);
+  const uint32_t channels[3] = {s.r, s.g, s.b};
   for (int c = 0; c < 3; ++c) {
-    const double v = channels[c] * opacity + out[c] * keep + 0.5;
-    out[c] = static_cast<uint8_t>(std::min(v, 255.0));
+    const unsigned v = scale_byte(byte(channels[c]), opacity) + scale_byte(out[c], keep);
+    out[c] = static_cast<uint8_t>(std::min(v, 255u));
   }
 }
 
@@ -73,19 +76,23 @@ void Canvas::smooth_picture(const Rect& r, const Image& image, bool mirrored, un
   const double cx = r.x + r.w / 2, cy = r.y + r.h / 2;
   const double half_w = (std::fabs(r.w * cosine) + std::fabs(r.h * sine)) / 2;
   const double half_h = (std::fabs(r.w * sine) + std::fabs(r.h * cosine)) / 2;
-  const Span xs = pixel_span(cx - half_w, 2 * half_w, size_);
-  const Span ys = pixel_span(cy - half_h, 2 * half_h, size_);
+  const Span xs = intersect(pixel_span(cx - half_w, 2 * half_w, size_), clip_x_);
+  const Span ys = intersect(pixel_span(cy - half_h, 2 * half_h, size_), clip_y_);
   const double across = image.width / r.w, down = image.height / r.h;
-  const int n = std::clamp(static_cast<int>(std::ceil(std::max(across, down) - 0.25)), 1, 8);
-  for (int y = std::max(ys.first, clip_y_.first); y < std::min(ys.last, clip_y_.last); ++y) {
-    for (int x = std::max(xs.first, clip_x_.first); x < std::min(xs.last, clip_x_.last); ++x) {
+  const double reduction = std::max(across, down);
+  // Half as many points as pixels: the view averages once more.
+  const int n = std::clamp(static_cast<int>(std::ceil(reduction / 2)), 1, 8);
+  for (int y = ys.first; y < ys.last; ++y) {
+    for (int x = xs.first; x < xs.last; ++x) {
       const double dx = x + 0.5 - cx, dy = y + 0.5 - cy;
-      double u = (dx * cosine + dy * sine) / r.w + 0.5;
-      const double v = (-dx * sine + dy * cosine) / r.h + 0.5;
-      if (!(u >= 0 && u < 1 && v >= 0 && v < 1)) continue;
-      if (mirrored) u = 1 - u;
-      put_sum(pixel(x, y), area_sample(image, u * image.width, v * image.height, across, down, n),
-              opacity / 255.0);
+      double column = (dx * cosine + dy * sine) * across + 0.5 * image.width;
+      const double row = (dy * cosine - dx * sine) * down + 0.5 * image.height;
+      if (!(column >= 0 && column < image.width && row >= 0 && row < image.height)) continue;
+      if (mirrored) column = image.width - column;
+      put_sum(pixel(x, y),
+              reduction > 1 ? mean_of_area(image, column, row, across, down, n)
+                            : between_pixels(image, column - 0.5, row - 0.5),
+              opacity);
     }
   }
 }
