@@ -66,7 +66,8 @@ def contexts_to_try(parameter, mode) -> list[tuple[dict, dict]]:
 def first_difference(make, game, mode, pair) -> str | None:
     """Play levels under both contexts with the same actions; say what differs first."""
     contexts = [context for context in pair for _ in range(PAIRS)]
-    env = make(game, 2 * PAIRS, distribution_mode=mode, contexts=contexts, observation="rgb")
+    fields = {"distribution_mode": mode, "observation": "rgb", "autoreset": "disabled"}
+    env = make(game, 2 * PAIRS, contexts=contexts, **fields)
     try:
         obs, _ = env.reset(options={"level_seed": np.tile(SEEDS, 2)})
     except cp.LevelGenerationError:
@@ -88,8 +89,7 @@ def first_difference(make, game, mode, pair) -> str | None:
                 return name
         ended = terminated | truncated
         if ended.any():
-            options = {"reset_mask": ended, "level_seed": info["prev_level_seed"]}
-            env.reset(options=options)
+            env.reset(options={"reset_mask": ended, "level_seed": info["level_seed"]})
     return None
 
 
@@ -103,7 +103,10 @@ def test_every_parameter_changes_level_dynamics_reward_or_picture(make, game, na
     for mode in modes(game)[::-1]:
         for pair in contexts_to_try(parameter, mode):
             tried += 1
-            if first_difference(make, game, mode, pair) is not None:
+            difference = first_difference(make, game, mode, pair)
+            if difference is not None:
+                rewards = name.endswith(("_reward", "_bonus"))
+                assert (difference == "reward") == rewards, difference
                 return
     pytest.fail(f"{tried} pairs of contexts gave the same {STEPS} steps of {PAIRS} levels")
 
