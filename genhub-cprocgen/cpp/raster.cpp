@@ -215,9 +215,10 @@ void Canvas::picture(const Rect& r, const Image& image, bool mirrored, float alp
 
 void Canvas::straight(const Rect& r, const Image& image, bool mirrored, unsigned opacity,
                       bool half_turned) {
-  const auto sample = half_turned ? sample_backwards : sample_axis;
-  const Axis across = sample(r.x, r.w, image.width, size_);
-  const Axis down = sample(r.y, r.h, image.height, size_);
+  const Axis across = half_turned ? sample_backwards(r.x, r.w, image.width, size_)
+                                  : sample_axis(r.x, r.w, image.width, size_);
+  const Axis down = half_turned ? sample_backwards(r.y, r.h, image.height, size_)
+                                : sample_axis(r.y, r.h, image.height, size_);
   const Span xs = intersect(across.span, clip_x_);
   const Span ys = intersect(down.span, clip_y_);
   if (xs.empty() || ys.empty()) return;
