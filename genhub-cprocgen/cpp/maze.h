@@ -68,7 +68,8 @@ class MazeGenerator {
 
   // Puts an object on a free cell that is neither used nor the corner of the maze.
   int place(Random& random, int object) {
-    if (free_.size() < 2) throw LevelError("the maze has no free cell left");
+    if (placed_ + 1 >= static_cast<int>(free_.size()))
+      throw LevelError("the maze has fewer free cells than there are things to place");
     int m;
     do {
       m = random.below(static_cast<int>(free_.size()));
@@ -76,6 +77,7 @@ class MazeGenerator {
     const int k = free_[m];
     cells_[array(k)] = object;
     free_[m] = -1;
+    ++placed_;
     return k;
   }
 
@@ -182,6 +184,7 @@ class MazeGenerator {
   int dim_, side_;
   std::vector<int> cells_;
   std::vector<int> free_;
+  int placed_ = 0;
 };
 
 }  // namespace cprocgen

@@ -3,17 +3,20 @@
 //   cprocgen_fuzz configurations COUNT [FIRST]   batches of all kinds, 20 steps each
 //   cprocgen_fuzz threads COUNT [FIRST]          the same with several threads, held against one
 //   cprocgen_fuzz memory STEPS                   one batch for long: resident memory must stay flat
-#include <algorithm>
-#include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 
 #include "checks.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#include <sanitizer/common_interface_defs.h>
-#define CPROCGEN_DEATH_CALLBACK 1
+// Sanitizers, where they are built in, abort at their first finding, so that it can be placed.
+#if defined(__GNUC__)
+#define CPROCGEN_OPTIONS(name, value) \
+  extern "C" __attribute__((visibility("default"))) const char* name() { return value; }
+CPROCGEN_OPTIONS(__asan_default_options, "abort_on_error=1")
+CPROCGEN_OPTIONS(__ubsan_default_options, "abort_on_error=1:print_stacktrace=1")
+CPROCGEN_OPTIONS(__tsan_default_options, "abort_on_error=1:halt_on_error=1")
 #endif
 
 namespace cprocgen::fuzz {
@@ -172,8 +175,10 @@ int run(int count, char** arguments) {
 }  // namespace cprocgen::fuzz
 
 int main(int count, char** arguments) {
-#ifdef CPROCGEN_DEATH_CALLBACK
-  __sanitizer_set_death_callback([] { cprocgen::fuzz::report(); });
-#endif
+  std::signal(SIGABRT, [](int) { cprocgen::fuzz::report(); });
+  std::signal(SIGTERM, [](int) {  // what takes too long is told by its number, too
+    cprocgen::fuzz::report();
+    std::_Exit(1);
+  });
   return cprocgen::fuzz::run(count, arguments);
 }
