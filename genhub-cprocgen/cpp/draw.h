@@ -175,8 +175,8 @@ class Scene {
     const float side = static_cast<float>(0.2 * canvas_.size());
     const Entity& a = game_.agent();
     const auto shade = [](float v, float most) {
-      const float level = static_cast<float>(0.5 * v / most + 0.5);
-      const int byte = std::clamp(static_cast<int>(255 * level), 0, 255);
+      const float level = most > 0 ? static_cast<float>(0.5 * v / most + 0.5) : 0.5f;
+      const int byte = static_cast<int>(std::clamp(255 * level, 0.0f, 255.0f));
       return Color{static_cast<uint8_t>(byte), static_cast<uint8_t>(byte), static_cast<uint8_t>(byte)};
     };
     canvas_.fill({0, 0, side, side}, shade(a.vx, game_.maxspeed));
