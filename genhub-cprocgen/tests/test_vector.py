@@ -11,10 +11,10 @@ from importlib.resources import files
 import gymnasium
 import numpy as np
 import pytest
-from conftest import GAMES
 from gymnasium.vector import AutoresetMode
 
 import genhub_cprocgen as cp
+from conftest import GAMES
 
 IDLE = 4
 GIVE_UP = -1
@@ -491,10 +491,13 @@ def test_visual_options_change_no_dynamics(make):
         assert ours.scalars["generator_consumed"] == theirs.scalars["generator_consumed"]
 
 
-@pytest.mark.parametrize(
-    "option",
-    ["use_backgrounds", "use_monochrome_assets", "center_agent", "paint_vel_info", "restrict_themes"],
+VISUALS = (
+    *("use_backgrounds", "use_monochrome_assets", "center_agent", "paint_vel_info"),
+    "restrict_themes",
 )
+
+
+@pytest.mark.parametrize("option", VISUALS)
 def test_every_visual_option_changes_the_picture(make, option):
     default = option in ("use_backgrounds", "center_agent")
     fields = {"observation": "rgb", "distribution_mode": "hard"}

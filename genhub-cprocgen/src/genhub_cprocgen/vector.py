@@ -30,7 +30,7 @@ from genhub_cprocgen.errors import (
     OptionError,
     StateError,
 )
-from genhub_cprocgen.options import Options, options_from
+from genhub_cprocgen.options import options_from
 from genhub_cprocgen.skin import load_skin
 from genhub_cprocgen.snapshot import DebugState, debug_state
 
