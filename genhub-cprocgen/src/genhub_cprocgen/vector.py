@@ -371,6 +371,14 @@ class CProcgenVectorEnv(VectorEnv):
             return None
         return tuple(self._batch.render(i, VIEW) for i in range(self.num_envs))
 
+    def render_env(self, i: int) -> np.ndarray:
+        """Give one environment's view, uint8 [512, 512, 3], whatever the render_mode."""
+        self._check_ready()
+        if not self._started:
+            raise ActionError("call reset() before render_env()")
+        [i] = env_indices(i, self.num_envs)
+        return self._batch.render(i, VIEW)
+
     def _show(self) -> None:
         from genhub_cprocgen.window import Window
 
