@@ -9,29 +9,44 @@ import numpy as np
 
 from genhub_cprocgen.errors import ActionError, OptionError
 
-__all__ = ["ACTIONS", "checked_actions", "checked_seed", "env_indices", "level_seeds", "mask_of"]
-__all__ += ["output_array"]
+__all__ = [
+    "ACTIONS",
+    "check_range",
+    "checked_seed",
+    "env_indices",
+    "level_seeds",
+    "mask_of",
+    "output_array",
+    "whole_actions",
+]
 
 ACTIONS = 15
 
 
-def checked_actions(actions: Any, count: int) -> np.ndarray:
-    """Give actions as int32 [count]; raises ActionError."""
+def whole_actions(actions: Any, count: int) -> np.ndarray:
+    """Give actions as int64 [count]; raises ActionError. The engine checks their range."""
     array = np.asarray(actions)
-    if array.dtype.kind not in "iu":
+    kind = array.dtype.kind
+    if kind not in "iu":
         raise ActionError(f"actions must be integers, got {array.dtype}")
     if array.shape != (count,):
         raise ActionError(
             f"actions must have the shape ({count},), one per environment, got {array.shape}"
         )
-    low, high = int(array.min()), int(array.max())
-    if low < -1 or high >= ACTIONS:
-        i = int(np.argmax((array < -1) | (array >= ACTIONS)))
+    if kind == "u":
+        check_range(array)  # before the largest of them become negative
+    return np.ascontiguousarray(array, np.int64)
+
+
+def check_range(actions: np.ndarray) -> None:
+    """Raise ActionError for the first action that is none."""
+    bad = (actions < -1) | (actions >= ACTIONS)
+    if bad.any():
+        i = int(np.argmax(bad))
         raise ActionError(
             f"actions must lie in 0..{ACTIONS - 1} (or be -1 to end the episode), "
-            f"got {array[i]} for environment {i}"
+            f"got {actions[i]} for environment {i}"
         )
-    return np.ascontiguousarray(array, np.int32)
 
 
 def checked_seed(seed: Any) -> int:

@@ -188,7 +188,7 @@ class Options:
     def engine_options(self, rand_seed: int, threads: int) -> dict[str, Any]:
         """Give what the engine's constructor takes beside games, modes and skin."""
         num_levels, start_level = self.level_ranges()
-        flags = [name for name in FLAGS if name not in ("copy", "strict_parity")]
+        flags = [name for name in FLAGS if name != "strict_parity"]
         return {
             **{name: bool(getattr(self, name)) for name in flags},
             "observation": self.observation,
