@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,8 @@ __all__ = [
     "check_range",
     "checked_seed",
     "env_indices",
-    "level_seeds",
-    "mask_of",
     "output_array",
+    "reset_options",
     "whole_actions",
 ]
 
@@ -57,8 +56,26 @@ def checked_seed(seed: Any) -> int:
     return int(seed)
 
 
-def mask_of(mask: Any, count: int) -> np.ndarray:
-    """Give a mask as bool [count], everything for None; raises OptionError."""
+def reset_options(
+    options: Mapping[str, Any], count: int
+) -> tuple[np.ndarray, np.ndarray | None, Any]:
+    """Give which environments begin anew (bool [count]), their level seeds, and their contexts.
+
+    Level seeds are int32 [count], None for the next ones. Raises OptionError.
+    """
+    wanted = dict(options)
+    mask = _mask(wanted.pop("reset_mask", None), count)
+    seeds = _level_seeds(wanted.pop("level_seed", None), count)
+    contexts = wanted.pop("contexts", None)
+    if wanted:
+        raise OptionError(
+            f"reset does not know {', '.join(map(repr, wanted))}; its options are reset_mask, "
+            "level_seed and contexts"
+        )
+    return mask, seeds, contexts
+
+
+def _mask(mask: Any, count: int) -> np.ndarray:
     if mask is None:
         return np.ones(count, bool)
     array = np.asarray(mask)
@@ -70,8 +87,7 @@ def mask_of(mask: Any, count: int) -> np.ndarray:
     return array
 
 
-def level_seeds(seeds: Any, count: int) -> np.ndarray | None:
-    """Give level seeds as int32 [count], None for none; raises OptionError."""
+def _level_seeds(seeds: Any, count: int) -> np.ndarray | None:
     if seeds is None:
         return None
     array = np.asarray(seeds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -17,9 +16,8 @@ from genhub_cprocgen.arguments import (
     check_range,
     checked_seed,
     env_indices,
-    level_seeds,
-    mask_of,
     output_array,
+    reset_options,
     whole_actions,
 )
 from genhub_cprocgen.batch_contexts import BatchContexts, context_space
@@ -79,7 +77,7 @@ class CProcgenVectorEnv(VectorEnv):
             list(self.games),
             options.engine_modes(),
             load_skin(skin, self.games),
-            **options.engine_options(self.rand_seed, _threads(options.num_threads)),
+            **options.engine_options(self.rand_seed),
         )
         self._contexts = BatchContexts(
             self._batch, self.games, self.distribution_mode, options.contexts
@@ -116,15 +114,7 @@ class CProcgenVectorEnv(VectorEnv):
         Raises OptionError, ContextError, LevelGenerationError.
         """
         self._check_ready()
-        wanted = dict(options or {})
-        mask = mask_of(wanted.pop("reset_mask", None), self.num_envs)
-        seeds = level_seeds(wanted.pop("level_seed", None), self.num_envs)
-        contexts = wanted.pop("contexts", None)
-        if wanted:
-            raise OptionError(
-                f"reset does not know {', '.join(map(repr, wanted))}; its options are reset_mask, "
-                "level_seed and contexts"
-            )
+        mask, seeds, contexts = reset_options(options or {}, self.num_envs)
         if not self._started and not mask.all():
             raise OptionError("the first reset must begin every environment: no mask yet")
         number = None if seed is None else checked_seed(seed)
@@ -403,12 +393,3 @@ class CProcgenVectorEnv(VectorEnv):
         if self._viewer is not None:
             self._viewer.close()
         self._batch.close()
-
-
-def _threads(wanted: int) -> int:
-    if wanted >= 0:
-        return max(1, int(wanted))
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this system
-        return os.cpu_count() or 1
