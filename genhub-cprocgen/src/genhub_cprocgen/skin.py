@@ -54,7 +54,7 @@ def _from_folder(folder: Path, games: tuple[str, ...]) -> _engine.Skin:
         for group in sorted(groups)
         for i, (file, _, _) in enumerate(_assets()["backgrounds"][group])
     ]
-    names = [file for *_, file in (*sprites, *backgrounds)]
+    names = [str(file) for *_, file in (*sprites, *backgrounds)]
     missing = sorted({name for name in names if not (folder / name).is_file()})
     if missing:
         listed = ", ".join(missing[:MOST_NAMED])
