@@ -139,12 +139,9 @@ class Inspector {
     scalars.emplace_back(name, static_cast<double>(value));
   }
 
+  // Lists are long; whoever inspects gets the grid and the entities as arrays.
   template <class T>
-  void operator()(const char* name, std::vector<T>& values) {
-    for (size_t i = 0; i < values.size(); ++i)
-      scalars.emplace_back(std::string(name) + "." + std::to_string(i),
-                           static_cast<double>(values[i]));
-  }
+  void operator()(const char*, std::vector<T>&) {}
 
   template <class T, size_t N>
   void operator()(const char* name, T (&values)[N]) {

@@ -98,7 +98,6 @@ std::vector<SamplerRow> sampler_rows(const GameTable& table, const std::vector<S
                    numbers};
     const bool pair = row.rule == Rule::uniform || row.rule == Rule::log_uniform;
     const bool fits = !parameters.empty() && !numbers.empty() &&
-                      (row.rule == Rule::grid || parameters.size() == 1) &&
                       (!pair || numbers.size() == 2) &&
                       (row.rule != Rule::grid || numbers.size() % parameters.size() == 0) &&
                       (row.rule != Rule::schedule || numbers.size() % 2 == 0);
@@ -111,31 +110,35 @@ std::vector<SamplerRow> sampler_rows(const GameTable& table, const std::vector<S
   return rows;
 }
 
-nb::list entity_rows(std::vector<Entity>& entities, nb::list& names) {
-  nb::list rows;
+// One row per entity, one column per field.
+nb::object entity_table(std::vector<Entity>& entities) {
+  std::vector<double> table;
   for (Entity& e : entities) {
     Inspector fields;
     e.fields(fields);
-    nb::list row;
-    const bool unnamed = names.size() == 0;
-    for (const auto& [name, value] : fields.scalars) {
-      row.append(value);
-      if (unnamed) names.append(name);
-    }
-    rows.append(row);
+    for (const auto& named : fields.scalars) table.push_back(named.second);
   }
-  return rows;
+  const size_t rows = entities.size();
+  return nb::cast(copy<double>(table.data(), {rows, rows ? table.size() / rows : 0}));
+}
+
+nb::list entity_fields() {
+  Entity e;
+  Inspector fields;
+  e.fields(fields);
+  nb::list names;
+  for (const auto& named : fields.scalars) names.append(named.first);
+  return names;
 }
 
 nb::dict debug_state(BatchObject& self, int i) {
   Snapshot s = self.get().snapshot(i);
   nb::dict state, scalars;
-  nb::list names;
   for (const auto& [name, value] : s.scalars) scalars[name.c_str()] = value;
   state["grid"] = copy<int16_t>(s.grid.data(), {size_t(s.height), size_t(s.width)});
-  state["entities"] = entity_rows(s.entities, names);
-  state["spawners"] = entity_rows(s.spawners, names);
-  state["entity_fields"] = names;
+  state["entities"] = entity_table(s.entities);
+  state["spawners"] = entity_table(s.spawners);
+  state["entity_fields"] = entity_fields();
   state["scalars"] = scalars;
   return state;
 }

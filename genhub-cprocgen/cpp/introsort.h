@@ -1,4 +1,4 @@
-// An unstable sort whose order of equal elements is fixed: step by step the one of GNU's C++ library,
+// An unstable sort whose order of equal elements is fixed: step by step that of GNU's C++ library,
 // which the benchmark was built with, instead of whatever std::sort a platform has.
 #pragma once
 

@@ -148,7 +148,7 @@ int64_t sample_step(double extent, int source) {
   return static_cast<int64_t>(65536 / (extent / source));
 }
 
-Axis sample_axis(double start, double extent, int64_t step, int source, int size) {
+Axis sample_by_steps(double start, double extent, int64_t step, int source, int size) {
   Axis axis{pixel_span(start, extent, size), 0, step};
   if (axis.span.empty()) return {{0, 0}, 0, 0};
   axis.start = -floor_of(-((axis.span.first + 0.5 - start) * static_cast<double>(step))) - 1;
@@ -163,7 +163,23 @@ Axis sample_axis(double start, double extent, int64_t step, int source, int size
 
 Axis sample_axis(double start, double extent, int source, int size) {
   if (!(extent > 0 && extent < 1e8)) return {{0, 0}, 0, 0};
-  return sample_axis(start, extent, sample_step(extent, source), source, size);
+  return sample_by_steps(start, extent, sample_step(extent, source), source, size);
+}
+
+// The same for a picture turned by a half: its last source pixel comes first.
+Axis sample_backwards(double start, double extent, int source, int size) {
+  Axis axis{pixel_span(start, extent, size), 0, 0};
+  if (axis.span.empty() || !(extent > 0)) return {{0, 0}, 0, 0};
+  axis.step = -static_cast<int64_t>(65536 / (extent / source));
+  axis.start = (static_cast<int64_t>(source) << 16) + 1 +
+               static_cast<int64_t>(std::floor((axis.span.first + 0.5 - start) * axis.step));
+  while (!axis.span.empty() && axis.source(axis.span.last - 1) < 0) --axis.span.last;
+  while (!axis.span.empty() && axis.source(axis.span.first) >= source) {
+    axis.start += axis.step;
+    ++axis.span.first;
+    if (axis.step == 0) return {{0, 0}, 0, 0};
+  }
+  return axis;
 }
 
 float degrees_of(float radians) {
@@ -193,16 +209,18 @@ void Canvas::picture(const Rect& r, const Image& image, bool mirrored, float alp
   const float degrees = rotation == 0 ? 0 : degrees_of(rotation);
   if (style_ == Style::smooth) {
     smooth_picture(r, image, mirrored, opacity, degrees);
-  } else if (degrees == 0) {
-    straight(r, image, mirrored, opacity);
+  } else if (degrees == 0 || std::fabs(degrees) == 180) {
+    straight(r, image, mirrored, opacity, degrees != 0);
   } else {
     rotated(r, image, mirrored, opacity, degrees);
   }
 }
 
-void Canvas::straight(const Rect& r, const Image& image, bool mirrored, unsigned opacity) {
-  const Axis across = sample_axis(r.x, r.w, image.width, size_);
-  const Axis down = sample_axis(r.y, r.h, image.height, size_);
+void Canvas::straight(const Rect& r, const Image& image, bool mirrored, unsigned opacity,
+                      bool half_turned) {
+  const auto sample = half_turned ? sample_backwards : sample_axis;
+  const Axis across = sample(r.x, r.w, image.width, size_);
+  const Axis down = sample(r.y, r.h, image.height, size_);
   const Span xs = intersect(across.span, clip_x_);
   const Span ys = intersect(down.span, clip_y_);
   if (xs.empty() || ys.empty()) return;

@@ -72,7 +72,7 @@ struct Axis {
 Axis sample_axis(double start, double extent, int source, int size);
 // The same with the step worked out before, for many of one extent above 0.
 int64_t sample_step(double extent, int source);
-Axis sample_axis(double start, double extent, int64_t step, int source, int size);
+Axis sample_by_steps(double start, double extent, int64_t step, int source, int size);
 
 // Rotation in degrees as the benchmark derives it from radians.
 float degrees_of(float radians);
@@ -112,7 +112,8 @@ class Canvas {
   void line(double x0, double y0, double x1, double y1, double width, Color c);
 
  private:
-  void straight(const Rect& r, const Image& image, bool mirrored, unsigned opacity);
+  void straight(const Rect& r, const Image& image, bool mirrored, unsigned opacity,
+                bool half_turned);
   void rotated(const Rect& r, const Image& image, bool mirrored, unsigned opacity, float degrees);
   void smooth_picture(const Rect& r, const Image& image, bool mirrored, unsigned opacity,
                       float degrees);

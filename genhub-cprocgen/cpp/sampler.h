@@ -14,7 +14,8 @@ namespace cprocgen {
 enum class Rule { uniform, log_uniform, choice, grid, schedule };
 
 struct SamplerRow {
-  std::vector<int> parameters;  // of the game's table; grid has one or more, the others one
+  // Of the game's table. grid has a value for each; the other rules give all of them one value.
+  std::vector<int> parameters;
   Rule rule;
   // uniform, log_uniform: lowest, highest. choice: the values. grid: the points, one after another,
   // each with a value per parameter. schedule: step, value, step, value ... with rising steps.
@@ -57,27 +58,26 @@ class Sampler {
 
   void draw(const SamplerRow& r, const GameTable& table, uint64_t turn, double step, double* row) {
     const std::vector<double>& n = r.numbers;
-    const int first = r.parameters[0];
-    const char kind = table.parameters[first].kind;
-    switch (r.rule) {
+    if (r.rule == Rule::grid) {
+      const size_t width = r.parameters.size();
+      const size_t point = turn % (n.size() / width);
+      for (size_t i = 0; i < width; ++i) row[r.parameters[i]] = n[point * width + i];
+      return;
+    }
+    const double drawn = one(r.rule, n, table.parameters[r.parameters[0]].kind, step);
+    for (int p : r.parameters) row[p] = drawn;
+  }
+
+  double one(Rule rule, const std::vector<double>& n, char kind, double step) {
+    switch (rule) {
       case Rule::uniform:
-        row[first] = between(kind, n[0], n[1], uniform());
-        return;
+        return between(kind, n[0], n[1], uniform());
       case Rule::log_uniform:
-        row[first] = whole(kind, n[0] * std::pow(n[1] / n[0], uniform()), n[0], n[1]);
-        return;
+        return whole(kind, n[0] * std::pow(n[1] / n[0], uniform()), n[0], n[1]);
       case Rule::choice:
-        row[first] = n[static_cast<size_t>(uniform() * n.size())];
-        return;
-      case Rule::grid: {
-        const size_t width = r.parameters.size();
-        const size_t point = turn % (n.size() / width);
-        for (size_t i = 0; i < width; ++i) row[r.parameters[i]] = n[point * width + i];
-        return;
-      }
-      case Rule::schedule:
-        row[first] = whole(kind, on_line(n, step), -HUGE_VAL, HUGE_VAL);
-        return;
+        return n[static_cast<size_t>(uniform() * n.size())];
+      default:
+        return whole(kind, on_line(n, step), -HUGE_VAL, HUGE_VAL);
     }
   }
 

@@ -31,11 +31,11 @@ class Jumper : public Game<Jumper> {
     timeout = params.max_episode_steps;
     visibility = static_cast<float>(params.visibility);
     centred = options.center_agent;
+    support = false;
     out_of_bounds = kWall;
     base_reset(params.world_dim, params.world_dim);
     wall_theme = random.below(theme_count(kCaveWall));
     jump_count = jump_delta = jump_time = 0;
-    support = false;
     dig_cave();
     place_things();
     out_of_bounds = kCaveWall;

@@ -87,7 +87,7 @@ class Starpilot : public Game<Starpilot> {
     add(e.x, e.y, other.vx, other.vy, 0.5f * e.rx, kExplosion);
   }
 
-  // Square copies side by side, three screens high, that pass by slowly; long episodes meet them again.
+  // Square copies side by side, three screens high, pass by slowly; long episodes see them again.
   void draw_background(Canvas& canvas, const Camera&, const Skin& skin) {
     constexpr int kTiles = 18, kStepsPerTile = 240;
     const int h = canvas.size(), passed = t % ((kTiles - 1) * kStepsPerTile);

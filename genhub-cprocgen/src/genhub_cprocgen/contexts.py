@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -128,10 +128,15 @@ class Parameters:
         return np.full(len(self.all), np.nan)
 
     def row(
-        self, values: Mapping[str, Any], mode: str, base: np.ndarray | None = None
+        self,
+        values: Mapping[str, Any],
+        mode: str,
+        base: np.ndarray | None = None,
+        drawn: Collection[int] = (),
     ) -> np.ndarray:
         """Give the row that has `values` and otherwise those of `base` (default: the mode's).
 
+        `drawn` are the places that a rule will fill at each level: their order is not checked here.
         Raises ContextError for unknown names, types, ranges, and bounds in the wrong order.
         """
         if not isinstance(values, Mapping):
@@ -143,8 +148,10 @@ class Parameters:
         named = {self.index(name): value for name, value in values.items()}
         for i, value in named.items():
             row[i] = self.all[i].number(value, mode)
-        self._follow_world(row, base, set(named), mode)
-        self.check_order(row, mode)
+        world, maze = self.followed(base, mode)
+        if world in named and maze not in named and maze not in drawn:
+            row[maze] = row[world]
+        self._check_order(row, mode, drawn)
         return row
 
     def values(self, row: np.ndarray, mode: str) -> dict[str, Value]:
@@ -174,30 +181,27 @@ class Parameters:
         scaled = (self.numbers(row, mode) - low) / (high - low)
         return np.where(np.isnan(scaled), -1, scaled).astype(np.float32)
 
-    def check_order(self, row: np.ndarray, mode: str) -> None:
-        """Raise ContextError where a lower bound is above its upper bound."""
-        numbers = self.numbers(row, mode)
-        for low, high in self.ordered_pairs:
-            a, b = numbers[self.index(low)], numbers[self.index(high)]
-            if a > b:
-                raise ContextError(
-                    f"{self.game}: {low} must not be above {high}, got {a:g} and {b:g} "
-                    f"(a parameter that is not given keeps its default)"
-                )
+    def followed(self, base: np.ndarray | None, mode: str) -> tuple[int, int]:
+        """Give the places of a world's size and of the largest maze, which follows it.
 
-    def _follow_world(
-        self, row: np.ndarray, base: np.ndarray | None, named: set[int], mode: str
-    ) -> None:
-        """Let the largest maze grow and shrink with a world whose size it had."""
+        (-1, -1) where there is none, or where that maze has been given a size of its own.
+        """
         names = [p.name for p in self.all]
         if "max_maze_dim" not in names:
-            return
-        maze, world = names.index("max_maze_dim"), names.index("world_dim")
-        if maze in named or world not in named:
-            return
+            return -1, -1
+        world, maze = names.index("world_dim"), names.index("max_maze_dim")
         before = self.numbers(self.empty() if base is None else base, mode)
-        if before[maze] == before[world]:
-            row[maze] = row[world]
+        return (world, maze) if before[maze] == before[world] else (-1, -1)
+
+    def _check_order(self, row: np.ndarray, mode: str, drawn: Collection[int]) -> None:
+        numbers = self.numbers(row, mode)
+        for low, high in self.ordered_pairs:
+            i, j = self.index(low), self.index(high)
+            if numbers[i] > numbers[j] and i not in drawn and j not in drawn:
+                raise ContextError(
+                    f"{self.game}: {low} must not be above {high}, got {numbers[i]:g} and "
+                    f"{numbers[j]:g} (a parameter that is not given keeps its default)"
+                )
 
 
 def rules(mode: str) -> str:

@@ -20,7 +20,14 @@ import numpy as np
 from genhub_cprocgen.contexts import Parameter, Parameters, parameters_of, rules
 from genhub_cprocgen.errors import ContextError, OptionError
 
-__all__ = ["ContextSampler", "EnvContext", "Rule", "read_context", "read_contexts"]
+__all__ = [
+    "ContextSampler",
+    "EnvContext",
+    "Rule",
+    "merged_rules",
+    "read_context",
+    "read_contexts",
+]
 
 # Called between steps, when an environment has ended: (env_index, episode_count, last_return, rng).
 ContextSampler = Callable[[int, int, float, np.random.Generator], Mapping[str, Any]]
@@ -33,10 +40,14 @@ Rule = tuple[list[int], str, list[float]]  # as the engine takes it: parameters,
 
 @dataclass(frozen=True)
 class EnvContext:
-    """What one environment's levels are made from: a row, and rules that draw over it."""
+    """What one environment's levels are made from: a row, and rules that draw over it.
+
+    A maze that is as large as its world stays so: its largest size follows the world's.
+    """
 
     row: np.ndarray
     rules: tuple[Rule, ...] = ()
+    named: frozenset[int] = frozenset()  # the places that the user wrote something for
 
 
 def read_contexts(
@@ -86,7 +97,53 @@ def read_context(
             found.append(_rule(known.all[known.index(name)], known.index(name), value, mode))
         else:
             values[name] = value
-    return EnvContext(known.row(values, mode, base), tuple(found))
+    named = {known.index(name) for name in values}
+    drawn = _named_once(known, named, found)
+    world, maze = known.followed(base, mode)
+    if world in drawn and maze not in drawn | named:
+        found = [_with_follower(rule, world, maze) for rule in found]
+        drawn |= {maze}
+    row = known.row(values, mode, base, drawn)
+    if world in named:
+        named |= {maze}
+    return EnvContext(row, tuple(found), frozenset(named | drawn))
+
+
+def merged_rules(old: Sequence[Rule], new: Sequence[Rule], named: set[int]) -> list[Rule]:
+    """Give the old rules without the parameters that are named anew, and then the new ones."""
+    kept: list[Rule] = []
+    for indices, kind, numbers in old:
+        stay = [k for k, index in enumerate(indices) if index not in named]
+        if kind == "grid":
+            table = np.asarray(numbers).reshape(-1, len(indices))
+            numbers = table[:, stay].ravel().tolist()
+        if stay:
+            kept.append(([indices[k] for k in stay], kind, numbers))
+    return [*kept, *new]
+
+
+def _named_once(known: Parameters, named: set[int], found: Sequence[Rule]) -> set[int]:
+    """Give the parameters that rules draw; raises ContextError where one is given twice."""
+    drawn: set[int] = set()
+    for indices, _, _ in found:
+        twice = (drawn | named) & set(indices)
+        if twice:
+            name = known.all[min(twice)].name
+            raise ContextError(f"{known.game}: {name} is given twice; keep one value or rule")
+        drawn |= set(indices)
+    return drawn
+
+
+def _with_follower(rule: Rule, leader: int, follower: int) -> Rule:
+    """Let a parameter take the value that a rule gives another one."""
+    indices, kind, numbers = rule
+    if leader not in indices:
+        return rule
+    if kind == "grid":
+        table = np.asarray(numbers).reshape(-1, len(indices))
+        column = table[:, [indices.index(leader)]]
+        numbers = np.hstack([table, column]).ravel().tolist()
+    return [*indices, follower], kind, numbers
 
 
 def _rule(parameter: Parameter, index: int, block: Mapping[str, Any], mode: str) -> Rule:
@@ -136,6 +193,8 @@ def _grid(known: Parameters, block: Any, mode: str) -> Rule:
             f"{known.game}: grid takes a mapping of parameters to lists of values, got {block!r}"
         )
     indices = [known.index(name) for name in block]
+    if len(set(indices)) < len(indices):
+        raise ContextError(f"{known.game}: grid names a parameter twice, by an alias")
     for name, listed in block.items():
         if not isinstance(listed, Sequence) or isinstance(listed, str) or not listed:
             raise ContextError(f"{known.game}: grid needs a list for {name}, got {listed!r}")

@@ -66,7 +66,7 @@ def _from_folder(folder: Path, games: tuple[str, ...]) -> _engine.Skin:
     for game, kind, theme, file in sprites:
         made.set_sprite(game, kind, theme, _read(image, folder / file))
     for group, i, file in backgrounds:
-        made.set_background(group, i, _read(image, folder / file))
+        made.set_background(group, i, _read(image, folder / file, opaque=True))
     return made
 
 
@@ -79,9 +79,11 @@ def _sprites(game: str) -> list[tuple[int, int, str]]:
     ]
 
 
-def _read(image: Any, path: Path) -> np.ndarray:
+def _read(image: Any, path: Path, opaque: bool = False) -> np.ndarray:
+    # Some backgrounds have pixels of opacity 244..254; the benchmark shows their colours as stored.
     try:
-        with image.open(path) as picture:
+        with image.open(path) as opened:
+            picture = opened.convert("RGB") if opaque else opened
             return np.ascontiguousarray(picture.convert("RGBA"), np.uint8)
     except OSError as error:
         raise SkinError(f"{path} cannot be read as a picture: {error}") from None

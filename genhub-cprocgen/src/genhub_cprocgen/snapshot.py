@@ -40,7 +40,7 @@ class DebugState:
 
 
 def debug_state(raw: dict[str, Any]) -> DebugState:
-    """Give the engine's lists as arrays."""
+    """Give the engine's tables as structured arrays."""
     names = raw["entity_fields"]
     return DebugState(
         raw["grid"],
@@ -50,9 +50,8 @@ def debug_state(raw: dict[str, Any]) -> DebugState:
     )
 
 
-def _entities(rows: list[list[float]], names: list[str]) -> np.ndarray:
-    array = np.zeros(len(rows), ENTITY)
-    table = np.array(rows, np.float64).reshape(len(rows), len(names))
-    for column, name in enumerate(names):
+def _entities(table: np.ndarray, names: list[str]) -> np.ndarray:
+    array = np.zeros(len(table), ENTITY)
+    for column, name in enumerate(names if len(table) else ()):
         array[name] = table[:, column]
     return array

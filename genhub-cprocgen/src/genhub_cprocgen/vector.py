@@ -12,7 +12,16 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from genhub_cprocgen import _engine
-from genhub_cprocgen.contexts import Parameters, Value, parameters_of
+from genhub_cprocgen.arguments import (
+    ACTIONS,
+    checked_actions,
+    checked_seed,
+    env_indices,
+    level_seeds,
+    mask_of,
+    output_array,
+)
+from genhub_cprocgen.batch_contexts import BatchContexts, context_space
 from genhub_cprocgen.errors import (
     ActionError,
     ClosedError,
@@ -22,21 +31,23 @@ from genhub_cprocgen.errors import (
     StateError,
 )
 from genhub_cprocgen.options import Options, options_from
-from genhub_cprocgen.samplers import read_context, read_contexts
 from genhub_cprocgen.skin import load_skin
 from genhub_cprocgen.snapshot import DebugState, debug_state
 
 __all__ = ["CProcgenVectorEnv"]
 
-ACTIONS = 15
 SIDE = 64
 VIEW = 512  # side of what render() gives
-SHAPES = {"rgb": (SIDE, SIDE, 3), "rgb_chw": (3, SIDE, SIDE), "gray": (SIDE, SIDE)}
+SHAPES = {"rgb": (SIDE, SIDE, 3), "rgb_chw": (3, SIDE, SIDE), "gray": (SIDE, SIDE), "none": (0,)}
 AUTORESET = {
     "same_step": AutoresetMode.SAME_STEP,
     "next_step": AutoresetMode.NEXT_STEP,
     "disabled": AutoresetMode.DISABLED,
 }
+INFOS = (
+    *("level_seed", "prev_level_seed", "prev_level_complete", "first"),
+    *("episode_return", "episode_length"),
+)
 
 
 class CProcgenVectorEnv(VectorEnv):
@@ -45,7 +56,9 @@ class CProcgenVectorEnv(VectorEnv):
     Observations are uint8 [N, 64, 64, 3] (or as `observation` says), actions integers [N] of 0..14;
     -1 ends that episode at this step. `info` holds arrays [N]: `level_seed`, `prev_level_seed`,
     `prev_level_complete`, `first` (the observation is the first of an episode), `episode_return`
-    and `episode_length` (of the episode that ended at this step, else of an earlier one).
+    and `episode_length` (of the episode that ended at this step, else of an earlier one). With
+    context_visibility info it also holds `context`, the matrix of `context_matrix()`; with
+    final_obs `final_obs` and `_final_obs`, which says where it is valid.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 15}  # noqa: RUF012
@@ -56,47 +69,32 @@ class CProcgenVectorEnv(VectorEnv):
         self.options = options = options_from(given)
         self.games = options.games
         self.distribution_mode = options.distribution_mode
-        self.num_envs = options.num_envs
+        self.num_envs = int(options.num_envs)
         self.rand_seed = options.seed()
         self.render_mode = options.render_mode
-        self._known = [parameters_of(name) for name in self.games]
-        contexts, self._sampler = read_contexts(options.contexts, self.games, self._mode)
         self._batch = _engine.Batch(
             list(self.games),
             options.engine_modes(),
             load_skin(options.skin, self.games),
             **options.engine_options(self.rand_seed, _threads(options.num_threads)),
         )
-        for i, context in enumerate(contexts):
-            self._batch.set_context(i, context.row)
-            if context.rules:
-                self._batch.set_sampler(i, list(context.rules))
+        self._contexts = BatchContexts(
+            self._batch, self.games, self.distribution_mode, options.contexts
+        )
+        self._contexts.reseed(self.rand_seed)
         self._started = self._stepping = False
-        self._episodes = np.zeros(self.num_envs, np.int64)
-        self._sampler_rng = np.random.default_rng(self.rand_seed & 0xFFFFFFFF)
-        self._width = max(len(known.all) for known in self._known)
-        self._rows = np.full((self.num_envs, self._width), np.nan)
+        self._out: np.ndarray | None = None
         self._restarted: np.ndarray | None = None
         self._viewer: Any = None
         self._define_spaces()
 
-    @property
-    def _mode(self) -> str:
-        return self.options.distribution_mode
-
     def _define_spaces(self) -> None:
         options = self.options
-        if options.observation == "none":
-            image: spaces.Space = spaces.Box(0, 255, (0,), np.uint8)
-        else:
-            image = spaces.Box(0, 255, SHAPES[options.observation], np.uint8)
+        space: spaces.Space = spaces.Box(0, 255, SHAPES[options.observation], np.uint8)
         if options.context_visibility == "obs":
-            context = spaces.Box(-1.0, 1.0, (self._width,), np.float32)
-            self.single_observation_space: spaces.Space = spaces.Dict(
-                {"image": image, "context": context}
-            )
-        else:
-            self.single_observation_space = image
+            context = spaces.Box(-1.0, 1.0, (self._contexts.width,), np.float32)
+            space = spaces.Dict({"image": space, "context": context})
+        self.single_observation_space = space
         self.single_action_space = spaces.Discrete(ACTIONS)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
@@ -113,48 +111,60 @@ class CProcgenVectorEnv(VectorEnv):
         Raises OptionError, ContextError, LevelGenerationError.
         """
         self._check_ready()
-        super().reset(seed=seed)
         wanted = dict(options or {})
-        mask = self._mask(wanted.pop("reset_mask", None))
-        seeds = self._level_seeds(wanted.pop("level_seed", None))
+        mask = mask_of(wanted.pop("reset_mask", None), self.num_envs)
+        seeds = level_seeds(wanted.pop("level_seed", None), self.num_envs)
         contexts = wanted.pop("contexts", None)
         if wanted:
             raise OptionError(
                 f"reset does not know {', '.join(map(repr, wanted))}; its options are reset_mask, "
                 "level_seed and contexts"
             )
+        if not self._started and not mask.all():
+            raise OptionError("the first reset must begin every environment: no mask yet")
+        number = None if seed is None else checked_seed(seed)
         if contexts is not None:
-            self._replace_contexts(contexts, mask)
-        if seed is not None:
-            self._reseed(seed)
-        self._begin(np.flatnonzero(mask), seeds)
+            self._contexts.replace(contexts, mask)
+        if number is not None:
+            self._reseed(number)
+        self._contexts.ask(mask, begins=True)
         self._started = True
-        return self._observation(), self._info()
+        self._begin(np.flatnonzero(mask), seeds)
+        return self._observation(), self._info(np.zeros(self.num_envs, bool))
+
+    def _reseed(self, seed: int) -> None:
+        super().reset(seed=seed & 0x7FFFFFFF)
+        self.rand_seed = seed
+        self._batch.seed(seed)
+        self._contexts.reseed(seed)
 
     def step(
-        self, actions: Any, out: np.ndarray | None = None
+        self, actions: Any, out: Any = None
     ) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Step every environment once; actions are integers [N].
 
-        `out` takes the observations, such as memory that a device reads from. Raises ActionError
-        before anything is stepped, and LevelGenerationError after everything else was.
+        `out` takes the observations: an array, or a tensor in the host's memory, such as memory
+        that a device reads from. Raises ActionError or OptionError before anything is stepped, and
+        LevelGenerationError after everything else was.
         """
-        self.step_async(actions)
-        return self.step_wait(out)
+        self.step_async(actions, out)
+        return self.step_wait()
 
-    def step_async(self, actions: Any) -> None:
+    def step_async(self, actions: Any, out: Any = None) -> None:
         """Begin a step on the engine's threads; `step_wait` ends it."""
         self._check_ready()
-        checked = self._checked(actions)
+        if not self._started:
+            raise ActionError("call reset() before the first step")
+        checked = checked_actions(actions, self.num_envs)
+        shape = (self.num_envs, *SHAPES[self.options.observation])
+        self._out = output_array(out, shape)
         try:
-            self._batch.step_async(checked, defer=self._sampler is not None)
+            self._batch.step_async(checked, defer=self._contexts.sampler is not None)
         except ValueError as error:
             raise ActionError(str(error)) from None
         self._stepping = True
 
-    def step_wait(
-        self, out: np.ndarray | None = None
-    ) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+    def step_wait(self) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         """Wait for the step that was begun, working along; gives what `step` gives."""
         if self.closed:
             raise ClosedError("these environments are closed")
@@ -167,36 +177,16 @@ class CProcgenVectorEnv(VectorEnv):
         except _engine.LevelFailure:
             self._raise_failure()
         ended = batch.terminated | batch.truncated
-        if self._sampler is not None and ended.any():
-            self._sample(np.flatnonzero(ended))
-        info = self._info()
-        rewards, terminated, truncated = batch.rewards, batch.terminated, batch.truncated
+        if self._contexts.sampler is not None:
+            self._ask_for_levels(ended)
+        info = self._info(ended)
+        results = batch.rewards, batch.terminated, batch.truncated
         if self.options.copy:
-            rewards, terminated, truncated = rewards.copy(), terminated.copy(), truncated.copy()
-        observation = self._observation(out)
+            results = tuple(values.copy() for values in results)
+        observation = self._observation(self._out)
         if self.render_mode == "human":
             self.render()
-        return observation, rewards, terminated, truncated, info
-
-    def _checked(self, actions: Any) -> np.ndarray:
-        if not self._started:
-            raise ActionError("call reset() before the first step")
-        array = np.asarray(actions)
-        if array.dtype.kind not in "iu":
-            raise ActionError(f"actions must be integers, got {array.dtype}")
-        if array.shape != (self.num_envs,):
-            raise ActionError(
-                f"actions must have the shape ({self.num_envs},), one per environment, "
-                f"got {array.shape}"
-            )
-        low, high = int(array.min()), int(array.max())
-        if low < -1 or high >= ACTIONS:
-            i = int(np.argmax((array < -1) | (array >= ACTIONS)))
-            raise ActionError(
-                f"actions must lie in 0..{ACTIONS - 1} (or be -1 to end the episode), "
-                f"got {array[i]} for environment {i}"
-            )
-        return np.ascontiguousarray(array, np.int32)
+        return observation, *results, info
 
     def _check_ready(self) -> None:
         if self.closed:
@@ -213,61 +203,18 @@ class CProcgenVectorEnv(VectorEnv):
 
     def _raise_failure(self) -> None:
         index, seed, why = self._batch.failures[0]
-        changed = self._known[index].changed(self._batch.pending_context(index), self._mode)
+        changed = self._contexts.changed(index)
         raise LevelGenerationError(index, self.games[index], seed, changed, why) from None
 
-    def _sample(self, ended: np.ndarray) -> None:
-        """Ask the user's function for the contexts of those that have ended, and begin them."""
-        self._episodes[ended] += 1
-        for i in ended.tolist():
-            last_return = float(self._batch.episode_return[i])
-            self._ask_sampler(i, int(self._episodes[i]), last_return)
-        if self.options.autoreset == "same_step":
-            self._begin(ended, None, turn_page=False)
-
-    def _ask_sampler(self, i: int, episode: int, last_return: float) -> None:
-        assert self._sampler is not None
-        values = self._sampler(i, episode, last_return, self._sampler_rng)
-        context = read_context(values, self.games[i], self._mode)
-        self._batch.set_context(i, context.row)
-        self._batch.set_sampler(i, list(context.rules))
-
-    def _reseed(self, seed: int) -> None:
-        if isinstance(seed, bool) or not -(2**31) <= seed < 2**31:
-            raise OptionError(f"seed must be a whole number of 32 bits, got {seed!r}")
-        self.rand_seed = int(seed)
-        self._batch.seed(self.rand_seed)
-        self._sampler_rng = np.random.default_rng(self.rand_seed & 0xFFFFFFFF)
-        self._episodes[:] = 0
-
-    def _mask(self, mask: Any) -> np.ndarray:
-        if mask is None:
-            whole = np.ones(self.num_envs, bool)
-        else:
-            whole = np.asarray(mask)
-            if whole.dtype != bool or whole.shape != (self.num_envs,):
-                raise OptionError(
-                    f"reset_mask must be true or false for each of {self.num_envs} environments, "
-                    f"got {whole.dtype} {whole.shape}"
-                )
-            if not self._started and not whole.all():
-                raise OptionError("the first reset must begin every environment: no mask yet")
-        if self._sampler is not None:
-            for i in np.flatnonzero(whole).tolist():
-                self._ask_sampler(i, int(self._episodes[i]), 0.0)
-        return whole
-
-    def _level_seeds(self, seeds: Any) -> np.ndarray | None:
-        if seeds is None:
-            return None
-        array = np.asarray(seeds)
-        fits = array.dtype.kind in "iu" and array.shape in ((), (self.num_envs,))
-        if not fits or array.min() < -(2**31) or array.max() >= 2**31:
-            raise OptionError(
-                "level_seed must be one whole number of 32 bits, or one per environment, "
-                f"got {seeds!r}"
-            )
-        return np.broadcast_to(array, (self.num_envs,)).astype(np.int32)
+    def _ask_for_levels(self, ended: np.ndarray) -> None:
+        """Let the user's function decide what follows the episodes that ended."""
+        self._contexts.note_ends(ended)
+        if self.options.autoreset == "disabled" or not ended.any():
+            return
+        at_once = self.options.autoreset == "same_step"
+        self._contexts.ask(ended, begins=at_once)
+        if at_once:
+            self._begin(np.flatnonzero(ended), None, turn_page=False)
 
     # --- what is returned ---
     def _observation(self, out: np.ndarray | None = None) -> Any:
@@ -275,37 +222,30 @@ class CProcgenVectorEnv(VectorEnv):
         if image is None:
             image = np.zeros((self.num_envs, 0), np.uint8)
         if out is not None:
-            if out.shape != image.shape or out.dtype != image.dtype:
-                raise OptionError(
-                    f"out must be {image.dtype} {image.shape}, got {out.dtype} {out.shape}"
-                )
             np.copyto(out, image)
             image = out
         elif self.options.copy:
             image = image.copy()
         if self.options.context_visibility != "obs":
             return image
-        return {"image": image, "context": self.context_matrix(normalised=True)}
+        return {"image": image, "context": self._contexts.matrix(normalised=True).copy()}
 
-    def _info(self) -> dict[str, Any]:
-        batch = self._batch
-        info: dict[str, Any] = {
-            "level_seed": batch.level_seed,
-            "prev_level_seed": batch.prev_level_seed,
-            "prev_level_complete": batch.prev_level_complete,
-            "first": batch.first,
-            "episode_return": batch.episode_return,
-            "episode_length": batch.episode_length,
-        }
-        if self.options.copy:
+    def _info(self, ended: np.ndarray) -> dict[str, Any]:
+        batch, options = self._batch, self.options
+        info: dict[str, Any] = {name: getattr(batch, name) for name in INFOS}
+        if options.copy:
             info = {name: values.copy() for name, values in info.items()}
         if self._restarted is not None:
             info["restarted"] = self._restarted
             self._restarted = None
-        if self.options.final_obs:
+        if options.final_obs:
             final = batch.final_observations()
-            info["final_obs"] = final.copy() if self.options.copy and final is not None else final
-            info["_final_obs"] = info["first"]
+            info["final_obs"] = final.copy() if options.copy and final is not None else final
+            info["_final_obs"] = ended
+        begun = batch.first | batch.prev_level_complete if options.use_sequential_levels else None
+        self._contexts.refresh(batch.first if begun is None else begun)
+        if options.context_visibility == "info":
+            info["context"] = self._contexts.matrix(normalised=False)
         return info
 
     def observe(self) -> Any:
@@ -323,128 +263,107 @@ class CProcgenVectorEnv(VectorEnv):
     ) -> None:
         """Change the context of some environments (None: all).
 
-        `merge` changes only what is named, over the context that was set last; `replace` starts
-        from the distribution mode. `now` ends their episodes at once, which the next infos tell in
-        `restarted`, and begins new levels. Raises ContextError, and then nothing has changed.
+        `merge` changes only what is named, over the context and rules that were set last; `replace`
+        starts from the distribution mode. `now` ends their episodes at once, which the next infos
+        tell in `restarted`, and begins new levels. Raises ContextError, and then nothing has
+        changed; with `now` also LevelGenerationError.
         """
         self._check_ready()
         if mode not in ("merge", "replace"):
             raise ContextError(f"mode must be merge or replace, got {mode!r}")
         if when not in ("next_reset", "now"):
             raise ContextError(f"when must be next_reset or now, got {when!r}")
-        chosen = self._indices(indices)
-        made = []
-        for i in chosen:
-            base = self._batch.pending_context(i) if mode == "merge" else None
-            made.append(read_context(context, self.games[i], self._mode, base))
-        for i, new in zip(chosen, made, strict=True):
-            self._batch.set_context(i, new.row)
-            if new.rules or mode == "replace":
-                self._batch.set_sampler(i, list(new.rules))
-        if when == "now" and self._started:
+        chosen = env_indices(indices, self.num_envs)
+        self._contexts.change(chosen, context, merge=mode == "merge")
+        if when == "now" and self._started and chosen:
             if self._restarted is None:
                 self._restarted = np.zeros(self.num_envs, bool)
             self._restarted[chosen] = True
             self._begin(np.array(chosen), None)
-
-    def _replace_contexts(self, contexts: Any, mask: np.ndarray) -> None:
-        made, sampler = read_contexts(contexts, self.games, self._mode)
-        if sampler is not None:
-            raise OptionError(
-                "reset takes contexts as values or rules; give a function to make_vec"
-            )
-        for i in np.flatnonzero(mask).tolist():
-            self._batch.set_context(i, made[i].row)
-            self._batch.set_sampler(i, list(made[i].rules))
-
-    def _indices(self, indices: int | Sequence[int] | None) -> list[int]:
-        if indices is None:
-            return list(range(self.num_envs))
-        listed = np.atleast_1d(np.asarray(indices))
-        whole = listed.ndim == 1 and listed.dtype.kind in "iu"
-        if not whole or (listed < 0).any() or (listed >= self.num_envs).any():
-            raise OptionError(f"environments are numbered 0..{self.num_envs - 1}, got {indices!r}")
-        return [int(i) for i in listed]
+            self._contexts.refresh(self._restarted)
 
     def get_context(self, i: int | None = None) -> Any:
         """Give the context of the running level, defaults included; of all without `i`."""
-        return self._read_rows(self._batch.context, i)
+        return self._read(self._contexts.running, i)
 
     def get_pending_context(self, i: int | None = None) -> Any:
         """Give the context that was set for the next level; rules are not drawn yet."""
-        return self._read_rows(self._batch.pending_context, i)
+        return self._read(self._contexts.pending, i)
 
-    def _read_rows(self, read: Any, i: int | None) -> Any:
+    def _read(self, read: Any, i: int | None) -> Any:
         self._check_ready()
         if i is None:
-            return [self._read_rows(read, k) for k in range(self.num_envs)]
-        [i] = self._indices(i)
-        return self._known[i].values(read(i), self._mode)
+            return [read(k) for k in range(self.num_envs)]
+        return read(env_indices(i, self.num_envs)[0])
 
     def context_matrix(self, normalised: bool = False) -> np.ndarray:
-        """Give the contexts of the running levels as numbers, one row per environment.
+        """Give the contexts of the running levels as numbers, float32 [N, P].
 
-        float64 [N, P] in units of the parameters, or float32 in 0..1 over their ranges (-1 where
-        the game's own rule decides). With several games P is that of the longest; the rest is 0.
+        In units of the parameters (not-a-number where the game's own rule decides), or in 0..1 over
+        their ranges (-1 there). With several games P is that of the longest; the rest is 0.
         """
-        matrix = np.zeros((self.num_envs, self._width), np.float32 if normalised else np.float64)
-        for i, known in enumerate(self._known):
-            row = self._batch.context(i)
-            read = known.normalised if normalised else known.numbers
-            matrix[i, : len(known.all)] = read(row, self._mode)
-        return matrix
+        self._check_ready()
+        return self._contexts.matrix(normalised).copy()
 
     def context_names(self, i: int = 0) -> list[str]:
         """Name the columns of the matrix for environment `i`."""
-        return [p.name for p in self._known[i].all]
+        return self._contexts.names(env_indices(i, self.num_envs)[0])
 
     def context_space(self, game: str | None = None) -> spaces.Dict:
         """Give the space of contexts of a game (default: the first)."""
-        return context_space(parameters_of(game or self.games[0]))
+        return context_space(game or self.games[0])
 
     def episode_values(self) -> dict[str, np.ndarray]:
         """Give what the running levels drew, by name: float64 [N], not-a-number for other games."""
         self._check_ready()
-        values: dict[str, np.ndarray] = {}
-        for i in range(self.num_envs):
-            for name, value in self._batch.episode_values(i).items():
-                values.setdefault(name, np.full(self.num_envs, np.nan))[i] = value
-        return values
+        return self._contexts.episode_values()
 
     # --- states and views ---
     def get_state(self) -> list[bytes]:
-        """Give the whole state of each environment; `set_state` goes on exactly from there."""
+        """Give the whole state of each environment; `set_state` goes on exactly from there.
+
+        It has all of the engine, the contexts and the draws of rules, but neither the rules
+        themselves nor what a function of the user keeps.
+        """
         self._check_ready()
         return [self._batch.get_state(i) for i in range(self.num_envs)]
 
     def set_state(self, states: Sequence[bytes]) -> None:
-        """Load states; raises StateError, and then environments before the faulty one have changed.
+        """Load states; raises StateError, and then nothing has changed.
 
         A state belongs to a game, a mode and a version, which it names.
         """
         self._check_ready()
         if len(states) != self.num_envs:
-            raise StateError(f"one state per environment is needed: {self.num_envs}")
+            raise StateError(
+                f"one state per environment is needed: {self.num_envs}, got {len(states)}"
+            )
+        before: list[bytes] = []
         for i, state in enumerate(states):
-            if not isinstance(state, bytes):
-                raise StateError(f"environment {i}: a state is bytes, got {type(state).__name__}")
+            before.append(self._batch.get_state(i))
             try:
+                if not isinstance(state, bytes):
+                    raise StateError(f"a state is bytes, got {type(state).__name__}")
                 self._batch.set_state(i, state)
-            except _engine.StateError as error:
+            except (StateError, _engine.StateError) as error:
+                for k, old in enumerate(before):
+                    self._batch.set_state(k, old)
                 raise StateError(f"environment {i}: {error}") from None
+        self._contexts.refresh()
         self._started = True
 
     def debug_state(self, i: int = 0) -> DebugState:
         """Give the grid, the entities and the scalars of one environment."""
         self._check_ready()
-        [i] = self._indices(i)
-        return debug_state(self._batch.debug_state(i))
+        return debug_state(self._batch.debug_state(env_indices(i, self.num_envs)[0]))
 
     def render(self) -> tuple[np.ndarray, ...] | None:
         """Give (rgb_array) or show (human) the environments at 512 x 512, antialiased."""
         self._check_ready()
         if self.render_mode is None:
             raise OptionError('render() needs render_mode "rgb_array" or "human" at construction')
+        if not self._started:
+            raise ActionError("call reset() before render()")
         if self.render_mode == "human":
             self._show()
             return None
@@ -454,7 +373,7 @@ class CProcgenVectorEnv(VectorEnv):
         from genhub_cprocgen.window import Window
 
         if self._viewer is None:
-            self._viewer = Window(VIEW, f"{self.games[0]} ({self._mode})")
+            self._viewer = Window(VIEW, f"{self.games[0]} ({self.distribution_mode})")
         self._viewer.show(self._batch.render(0, VIEW))
 
     def close_extras(self, **kwargs: Any) -> None:
@@ -464,24 +383,9 @@ class CProcgenVectorEnv(VectorEnv):
         self._batch.close()
 
 
-def context_space(known: Parameters) -> spaces.Dict:
-    """Give the space that a game's contexts lie in, one entry per parameter."""
-    return spaces.Dict({p.name: _space(p.type, p.min, p.max, p.odd) for p in known.all})
-
-
-def _space(kind: str, low: Value, high: Value, odd: bool) -> spaces.Space:
-    if kind == "bool":
-        return spaces.Discrete(2)
-    if kind == "int":
-        assert low is not None and high is not None
-        start, count = int(low), int(high) - int(low) + 1
-        return spaces.Discrete(count, start=start)
-    return spaces.Box(float(low or 0), float(high or 0), (), np.float64)
-
-
 def _threads(wanted: int) -> int:
     if wanted >= 0:
-        return max(1, wanted)
+        return max(1, int(wanted))
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on this system

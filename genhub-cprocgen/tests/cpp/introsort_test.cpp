@@ -1,4 +1,4 @@
-// Lists with many equal keys come in the order of GNU's std::sort, also when its heap sort steps in.
+// Lists with many equal keys come in the order of GNU's std::sort, also where it turns to heaps.
 #include "introsort.h"
 
 #include <algorithm>

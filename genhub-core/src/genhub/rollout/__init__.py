@@ -1,0 +1,1 @@
+"""Policies at work in environments: episodes, returns by context, films."""

@@ -1,0 +1,94 @@
+"""What callers hand to a running batch, checked before anything happens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from genhub_cprocgen.errors import ActionError, OptionError
+
+__all__ = ["ACTIONS", "checked_actions", "checked_seed", "env_indices", "level_seeds", "mask_of"]
+__all__ += ["output_array"]
+
+ACTIONS = 15
+
+
+def checked_actions(actions: Any, count: int) -> np.ndarray:
+    """Give actions as int32 [count]; raises ActionError."""
+    array = np.asarray(actions)
+    if array.dtype.kind not in "iu":
+        raise ActionError(f"actions must be integers, got {array.dtype}")
+    if array.shape != (count,):
+        raise ActionError(
+            f"actions must have the shape ({count},), one per environment, got {array.shape}"
+        )
+    low, high = int(array.min()), int(array.max())
+    if low < -1 or high >= ACTIONS:
+        i = int(np.argmax((array < -1) | (array >= ACTIONS)))
+        raise ActionError(
+            f"actions must lie in 0..{ACTIONS - 1} (or be -1 to end the episode), "
+            f"got {array[i]} for environment {i}"
+        )
+    return np.ascontiguousarray(array, np.int32)
+
+
+def checked_seed(seed: Any) -> int:
+    """Give a seed of 32 bits as an int; raises OptionError."""
+    whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
+    if not whole or not -(2**31) <= seed < 2**31:
+        raise OptionError(f"seed must be one whole number of 32 bits, got {seed!r}")
+    return int(seed)
+
+
+def mask_of(mask: Any, count: int) -> np.ndarray:
+    """Give a mask as bool [count], everything for None; raises OptionError."""
+    if mask is None:
+        return np.ones(count, bool)
+    array = np.asarray(mask)
+    if array.dtype != bool or array.shape != (count,):
+        raise OptionError(
+            f"reset_mask must be true or false for each of {count} environments, "
+            f"got {array.dtype} {array.shape}"
+        )
+    return array
+
+
+def level_seeds(seeds: Any, count: int) -> np.ndarray | None:
+    """Give level seeds as int32 [count], None for none; raises OptionError."""
+    if seeds is None:
+        return None
+    array = np.asarray(seeds)
+    fits = array.dtype.kind in "iu" and array.shape in ((), (count,))
+    if not fits or array.min() < -(2**31) or array.max() >= 2**31:
+        raise OptionError(
+            f"level_seed must be one whole number of 32 bits, or one per environment, got {seeds!r}"
+        )
+    return np.broadcast_to(array, (count,)).astype(np.int32)
+
+
+def env_indices(indices: int | Sequence[int] | None, count: int) -> list[int]:
+    """Give numbers of environments, all for None; raises OptionError."""
+    if indices is None:
+        return list(range(count))
+    listed = np.atleast_1d(np.asarray(indices))
+    whole = listed.ndim == 1 and (listed.dtype.kind in "iu" or listed.size == 0)
+    if not whole or (listed < 0).any() or (listed >= count).any():
+        raise OptionError(f"environments are numbered 0..{count - 1}, got {indices!r}")
+    return [int(i) for i in listed]
+
+
+def output_array(out: Any, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Give memory to write observations to: an array, or a tensor in the host's memory.
+
+    Raises OptionError.
+    """
+    if out is None:
+        return None
+    array = out if isinstance(out, np.ndarray) else getattr(out, "numpy", lambda: None)()
+    if array is None:
+        raise OptionError(f"out must be an array or a tensor, got {type(out).__name__}")
+    if array.shape != shape or array.dtype != np.uint8:
+        raise OptionError(f"out must be uint8 {shape}, got {array.dtype} {array.shape}")
+    return array
