@@ -70,7 +70,8 @@ void CellSheet::find_runs() {
       }
       last = now;
     }
-    lines_.push_back({pixel_span(tops_[row], extent_, size_), first, static_cast<int>(runs_.size())});
+    lines_.push_back(
+        {pixel_span(tops_[row], extent_, size_), first, static_cast<int>(runs_.size())});
   }
 }
 

@@ -48,7 +48,8 @@ unsigned opacity_of(float alpha) {
   return (static_cast<unsigned>(alpha * 256) * 255) >> 8;
 }
 
-void fade_row(uint8_t* out, const Pixel* source, const uint16_t* index, int count, unsigned opacity) {
+void fade_row(uint8_t* out, const Pixel* source, const uint16_t* index, int count,
+              unsigned opacity) {
   for (int k = 0; k < count; ++k) blend_pixel(out + 3 * k, fade(source[index[k]], opacity));
 }
 
@@ -265,8 +266,9 @@ int source_of(int64_t walked, int size) {
 
 void Canvas::rotated(const Rect& r, const Image& image, bool mirrored, unsigned opacity,
                      float degrees) {
-  constexpr double kSpeck = 0.001;   // smaller than that, steps of 16.16 mean nothing
-  constexpr double kTie = 0.000001;  // a border through a pixel's centre: as if the centre were less
+  constexpr double kSpeck = 0.001;  // smaller than that, steps of 16.16 mean nothing
+  constexpr double kTie =
+      0.000001;  // a border through a pixel's centre: as if the centre were less
   const auto [sine, cosine] = turn_of(degrees);
   const double cx = r.x + r.w / 2, cy = r.y + r.h / 2;
   const double half_w = (std::fabs(r.w * cosine) + std::fabs(r.h * sine)) / 2 + 1;
@@ -294,8 +296,8 @@ void Canvas::rotated(const Rect& r, const Image& image, bool mirrored, unsigned 
     uint8_t* out = pixel(first, y);
     for (int x = first; x < last; ++x, out += 3, at_u += u.across, at_v += v.across) {
       const int column = source_of(at_u, image.width);
-      const Pixel p = image.row(source_of(at_v, image.height))
-                          [mirrored ? image.width - 1 - column : column];
+      const Pixel p =
+          image.row(source_of(at_v, image.height))[mirrored ? image.width - 1 - column : column];
       put_pixel(out, opacity < 255 ? fade(p, opacity) : p);
     }
   }
@@ -311,8 +313,8 @@ void Canvas::tiles(const Rect& r, const Image& image, float ratio, bool mirrored
                     !hidden_ && r.h >= size_;
   for (int k = 0; k < count; ++k) {
     const float offset = extent * k;
-    const Rect tile = across ? Rect{r.x + offset, r.y, extent, r.h}
-                             : Rect{r.x, r.y + offset, r.w, extent};
+    const Rect tile =
+        across ? Rect{r.x + offset, r.y, extent, r.h} : Rect{r.x, r.y + offset, r.w, extent};
     if (kept) {
       Strips::own().draw(*this, tile, image, clip_x_, clip_y_);
     } else {

@@ -67,7 +67,9 @@ struct Axis {
   Span span;
   int64_t start, step;
 
-  int source(int pixel) const { return static_cast<int>((start + (pixel - span.first) * step) >> 16); }
+  int source(int pixel) const {
+    return static_cast<int>((start + (pixel - span.first) * step) >> 16);
+  }
 };
 Axis sample_axis(double start, double extent, int source, int size);
 // The same with the step worked out before, for many of one extent above 0.

@@ -1,12 +1,13 @@
 // Rectangles and pictures against a pixel-by-pixel reading of the drawing rules, and whole frames
 // of every game drawn with little work against the same frames drawn plainly.
+#include "raster.h"
+
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <vector>
 
 #include "env.h"
-#include "raster.h"
 #include "skin.h"
 
 namespace {
@@ -103,10 +104,12 @@ bool rectangles_follow_the_rules() {
     Frame expected = noise_frame(), drawn = expected;
     for (int y = 0; y < kSide; ++y)
       for (int x = 0; x < kSide; ++x)
-        if (x >= rounded(r.x) && x < rounded(r.x + r.w) && y >= rounded(r.y) && y < rounded(r.y + r.h))
+        if (x >= rounded(r.x) && x < rounded(r.x + r.w) && y >= rounded(r.y) &&
+            y < rounded(r.y + r.h))
           std::memcpy(&expected[(y * kSide + x) * 3], "\x10\x20\x30", 3);
     Canvas(drawn.data(), kSide).fill(r, {0x10, 0x20, 0x30});
-    if (drawn != expected) return std::printf("rectangle %d differs from the rules\n", round), false;
+    if (drawn != expected)
+      return std::printf("rectangle %d differs from the rules\n", round), false;
   }
   return true;
 }
