@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ def load_skin(skin: str, games: Sequence[str]) -> _engine.Skin:
     return _from_folder(folder.resolve(), tuple(sorted(set(games))))
 
 
-@cache
+@lru_cache(maxsize=4)  # a folder's pictures fill hundreds of megabytes
 def _from_folder(folder: Path, games: tuple[str, ...]) -> _engine.Skin:
     image = _pillow()
     sprites = [(game, *sprite) for game in games for sprite in _sprites(game)]
