@@ -169,9 +169,9 @@ Axis sample_axis(double start, double extent, int source, int size) {
 
 // The same for a picture turned by a half: its last source pixel comes first.
 Axis sample_backwards(double start, double extent, int source, int size) {
-  Axis axis{pixel_span(start, extent, size), 0, 0};
-  if (axis.span.empty() || !(extent > 0)) return {{0, 0}, 0, 0};
-  axis.step = -static_cast<int64_t>(65536 / (extent / source));
+  if (!(extent > 0 && extent < 1e8)) return {{0, 0}, 0, 0};
+  Axis axis{pixel_span(start, extent, size), 0, -sample_step(extent, source)};
+  if (axis.span.empty()) return {{0, 0}, 0, 0};
   axis.start = (static_cast<int64_t>(source) << 16) + 1 +
                static_cast<int64_t>(std::floor((axis.span.first + 0.5 - start) * axis.step));
   while (!axis.span.empty() && axis.source(axis.span.last - 1) < 0) --axis.span.last;
@@ -183,10 +183,7 @@ Axis sample_backwards(double start, double extent, int source, int size) {
   return axis;
 }
 
-float degrees_of(float radians) {
-  const float scaled = radians * 180;
-  return static_cast<float>(scaled / 3.14159265358979323846);
-}
+float degrees_of(float radians) { return radians * 180 / 3.14159265358979323846f; }
 
 void Canvas::clear() { std::memset(rgb_, 0, static_cast<size_t>(size_) * size_ * 3); }
 
@@ -219,9 +216,10 @@ void Canvas::picture(const Rect& r, const Image& image, bool mirrored, float alp
 
 void Canvas::straight(const Rect& r, const Image& image, bool mirrored, unsigned opacity,
                       bool half_turned) {
-  const auto sample = half_turned ? sample_backwards : sample_axis;
-  const Axis across = sample(r.x, r.w, image.width, size_);
-  const Axis down = sample(r.y, r.h, image.height, size_);
+  const Axis across = half_turned ? sample_backwards(r.x, r.w, image.width, size_)
+                                  : sample_axis(r.x, r.w, image.width, size_);
+  const Axis down = half_turned ? sample_backwards(r.y, r.h, image.height, size_)
+                                : sample_axis(r.y, r.h, image.height, size_);
   const Span xs = intersect(across.span, clip_x_);
   const Span ys = intersect(down.span, clip_y_);
   if (xs.empty() || ys.empty()) return;

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import GAME_MODES, GAMES
 
 import genhub_cprocgen as cp
+from conftest import GAME_MODES, GAMES
 
 OPTIONS = (
     {},
