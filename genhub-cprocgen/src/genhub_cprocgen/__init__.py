@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from genhub_cprocgen.registration import register_games
+from genhub_cprocgen.registration import register_when_imported
 
 if TYPE_CHECKING:
     from genhub_cprocgen.contexts import cprocgen_defaults
@@ -59,4 +59,4 @@ def make_vec(game: Any = None, **fields: Any) -> CProcgenVectorEnv:
     return CProcgenVectorEnv(game, **fields)
 
 
-register_games()
+register_when_imported()
