@@ -48,9 +48,12 @@ class _Mp4:
         self._file: Any = av.open(str(path), "w", options={"movflags": "faststart"})
         self._stream = self._file.add_stream("libx264", rate=fps, options={"crf": "18"})
         self._stream.pix_fmt = "yuv420p"
+        self._begun = False
 
     def add(self, frame: np.ndarray) -> None:
-        self._stream.height, self._stream.width = frame.shape[:2]
+        if not self._begun:
+            self._stream.height, self._stream.width = frame.shape[:2]
+            self._begun = True
         for packet in self._stream.encode(self._av.VideoFrame.from_ndarray(frame, format="rgb24")):
             self._file.mux(packet)
 

@@ -132,7 +132,8 @@ class CProcgenVectorEnv(VectorEnv):
         self._contexts.ask(mask, begins=True)
         self._started = True
         self._begin(np.flatnonzero(mask), seeds)
-        return self._observation(), self._info(np.zeros(self.num_envs, bool))
+        info = self._info(np.zeros(self.num_envs, bool))  # first: observations hold its contexts
+        return self._observation(), info
 
     def _reseed(self, seed: int) -> None:
         super().reset(seed=seed & 0x7FFFFFFF)
