@@ -68,11 +68,13 @@ class MazeGenerator {
 
   // Puts an object on a free cell that is neither used nor the corner of the maze.
   int place(Random& random, int object) {
-    if (free_.size() < 2) throw LevelError("the maze has no free cell left");
+    const auto usable = [](int k) { return k != -1 && k != 0; };
+    if (std::none_of(free_.begin(), free_.end(), usable))
+      throw LevelError("the maze has no free cell left for another object");
     int m;
     do {
       m = random.below(static_cast<int>(free_.size()));
-    } while (free_[m] == -1 || free_[m] == 0);
+    } while (!usable(free_[m]));
     const int k = free_[m];
     cells_[array(k)] = object;
     free_[m] = -1;

@@ -57,9 +57,6 @@ class CProcgenConfig(PluginConfig):
     observation: Literal["rgb", "rgb_chw", "gray", "none"] = Field(
         "rgb", description="layout of observations; none: no pictures"
     )
-    render_mode: Literal["rgb_array"] | None = Field(
-        None, description="rgb_array: render() gives 512 x 512 pixels"
-    )
     strict_parity: bool = Field(False, description="refuse what leaves the benchmark's behaviour")
 
     @model_validator(mode="after")
@@ -102,4 +99,5 @@ class CProcgen(EnvironmentFactory):
             num_envs=num_envs,
             rand_seed=seed % 2**31,
             num_threads=threads,
+            render_mode="rgb_array",
         )
