@@ -30,7 +30,7 @@ PLUGINS = ["linfusion", "asyncdiff", "cprocgen"]
 PACKAGES = ["core", *PLUGINS]
 # These need the extra [run]. Of folders with a conftest.py the last is found by `import conftest`,
 # and that must be the one of execution.
-HEAVY_CORE_TESTS = ["search", "comm", "plan", "launch", "testing", "execution", "shapes", "report"]
+HEAVY_CORE_TESTS = ["search", "rollout", "comm", "plan", "launch", "testing", "execution", "shapes", "report"]
 BROWSER_TESTS = "browser"  # and these Chromium
 # What is measured by `coverage`, as coverage names it, and the tests that prove it.
 MEASURED = ["*/genhub/config/*", "*/genhub/plan/*", "*/genhub/registry.py"]

@@ -55,6 +55,8 @@ class Batch {
   void step_async(const int32_t* actions, bool defer);
   void step_wait();
 
+  void dismiss_threads() { pool_.dismiss(); }
+
   // Begins a new level in some environments: the given one, or the next of their sequence.
   // `turn_page`: the observations go to the other buffer, so that the last ones stay as they were.
   void start(const std::vector<int>& indices, const int32_t* level_seeds, bool turn_page);

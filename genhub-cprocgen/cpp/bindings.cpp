@@ -49,13 +49,20 @@ nb::object frames(nb::handle self, const Batch& batch, Layout layout, const uint
 }
 
 // The batch and what of its construction Python asks for again.
+// Arrays may still show a closed batch's memory, so it lives as long as they do.
 struct BatchObject {
   std::unique_ptr<Batch> batch;
   Layout layout;
+  bool closed = false;
 
   Batch& get() const {
-    if (!batch) throw std::invalid_argument("these environments are closed");
+    if (closed) throw std::invalid_argument("these environments are closed");
     return *batch;
+  }
+
+  void close() {
+    closed = true;
+    batch->dismiss_threads();
   }
 };
 
@@ -231,7 +238,7 @@ void def_stepping(nb::class_<BatchObject>& type) {
                      return all;
                    })
       .def_prop_ro("steps", [](BatchObject& self) { return self.get().steps(); })
-      .def("close", [](BatchObject& self) { self.batch.reset(); });
+      .def("close", [](BatchObject& self) { self.close(); });
 }
 
 void def_contexts(nb::class_<BatchObject>& type) {

@@ -74,75 +74,50 @@ struct CellLook {
   const CellAxis* rows = nullptr;
 };
 
-// Kept from frame to frame by a thread, so that nothing is allocated.
+// The visible cells of a frame that are pictures. Kept from frame to frame by a thread, so that
+// nothing is allocated.
 class CellSheet {
  public:
   void begin(const Camera& camera, const CellRange& range, int size);
   const CellAxis& columns(int source) { return axis(columns_, used_columns_, lefts_, source); }
   const CellAxis& rows(int source) { return axis(rows_, used_rows_, tops_, source); }
 
-  struct Shown {
-    const CellLook* look;  // null: the game draws it
-    int16_t column, row;
-    int value;
-  };
-  const Shown* begin() const { return shown_.data(); }
-  const Shown* end() const { return shown_.data() + count_; }
-
-  // The next cell in drawing order.
-  void show(const CellLook* look, int column, int row, int value) {
-    Shown& next = shown_[count_++];
-    next.look = look;
-    next.column = static_cast<int16_t>(column);
-    next.row = static_cast<int16_t>(row);
-    next.value = value;
-    if (!look || !look->image->opaque) return;
-    const Span xs = look->columns->span(column);
-    Cover& cover = covers_[row];
-    // Pictures of another height can cover other lines: only those of one height count in a row.
-    if (xs.empty() || (cover.rows && cover.rows != look->rows)) return;
-    cover.rows = look->rows;
-    cover.columns |= (~uint64_t{0} >> (64 - (xs.last - xs.first))) << xs.first;
-  }
-  // Sets the bits of the pixels under opaque cells, a word for each of the 64 lines.
-  void cover(uint64_t* lines) const;
+  void show(const CellLook* look, int column, int row) { looks_[row * width_ + column] = look; }
+  // Sets the bits of the pixels under opaque cells, a word for each of the 64 lines; false: none.
+  bool cover(uint64_t* lines);
+  // As if cell by cell, columns from the left and each upwards.
+  void paint(Canvas& canvas) const;
 
  private:
   // More than the kinds of cells: every look of a frame can have a size of its own.
   static constexpr size_t kSizes = 64;
   using Axes = std::array<CellAxis, kSizes>;
 
-  const CellAxis& axis(Axes& axes, size_t& used, const std::vector<float>& starts, int source);
-
-  struct Cover {
-    const CellAxis* rows = nullptr;
-    uint64_t columns = 0;
+  // Neighbours in a row that look the same and whose pixels follow one another.
+  struct Run {
+    const CellLook* look;
+    Span xs;
+    const uint16_t* index;
+  };
+  // The runs of one row.
+  struct Row {
+    Span ys;
+    int first_run, last_run;
   };
 
+  const CellAxis& axis(Axes& axes, size_t& used, const std::vector<float>& starts, int source);
+  const CellLook* look(int column, int row) const { return looks_[row * width_ + column]; }
+  void find_runs();
+  void paint_cells(Canvas& canvas, int row0, int row1, Span ys) const;
+
   Axes columns_, rows_;
-  std::vector<Shown> shown_;  // as many as are visible; the first count_ are shown
-  size_t count_ = 0;
-  std::vector<Cover> covers_;
   size_t used_columns_ = 0, used_rows_ = 0;
   std::vector<float> lefts_, tops_;
   float extent_ = 0;
-  int size_ = 0;
+  int size_ = 0, width_ = 0, height_ = 0;
+  std::vector<const CellLook*> looks_;
+  std::vector<Run> runs_;
+  std::vector<Row> lines_;
 };
-
-inline void paint_cell(Canvas& canvas, const CellLook& look, int column, int row) {
-  const Span xs = look.columns->span(column), ys = look.rows->span(row);
-  const int count = xs.last - xs.first;
-  if (count <= 0) return;
-  const uint16_t* across = look.columns->index(column);
-  const uint16_t* down = look.rows->index(row);
-  for (int y = ys.first; y < ys.last; ++y) {
-    const Pixel* source = look.image->row(*down++);
-    if (look.image->opaque) {
-      copy_row(canvas.pixel(xs.first, y), source, across, count);
-    } else {
-      put_row(canvas.pixel(xs.first, y), source, across, count);
-    }
-  }
-}
 
 }  // namespace cprocgen

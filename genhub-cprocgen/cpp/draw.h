@@ -185,39 +185,29 @@ class Scene {
 
   // --- the same pixels with less work ---
   void draw_behind_fast(Canvas& canvas) {
-    if (game_.options.monochrome) return draw_behind(canvas, range_);
     static thread_local CellSheet sheet;
     CellLook looks[kLooks];
-    uint64_t hidden[kFrame] = {};
     sheet.begin(camera_, range_, canvas.size());
-    list_cells(sheet, looks);
-    sheet.cover(hidden);
+    if (game_.options.monochrome || !list_cells(sheet, looks)) return draw_behind(canvas, range_);
+    uint64_t hidden[kFrame] = {};
+    const bool hides = sheet.cover(hidden);
     canvas.clear();
     if (game_.options.use_backgrounds) {
-      canvas.hide(hidden);
+      canvas.hide(hides ? hidden : nullptr);
       game_.draw_background(canvas, camera_, skin_);
       canvas.hide(nullptr);
     }
     draw_entities(canvas, -1);
-    for (const CellSheet::Shown& cell : sheet) {
-      if (cell.look) {
-        paint_cell(canvas, *cell.look, cell.column, cell.row);
-      } else {
-        game_.draw_cell(canvas, camera_.cell(range_.x0 + cell.column, range_.y0 + cell.row), cell.value);
-      }
-    }
+    sheet.paint(canvas);
   }
 
-  void list_cells(CellSheet& sheet, CellLook* looks) {
-    for (int x = range_.x0; x <= range_.x1; ++x) {
-      for (int y = range_.y0; y <= range_.y1; ++y) {
+  // False where the game draws some of them itself.
+  bool list_cells(CellSheet& sheet, CellLook* looks) {
+    for (int y = range_.y0; y <= range_.y1; ++y) {
+      for (int x = range_.x0; x <= range_.x1; ++x) {
         const int value = game_.cell(x, y);
         if (value == kSpace || value == kInvalid) continue;
-        const int column = x - range_.x0, row = y - range_.y0;
-        if (value >= kLooks) {
-          sheet.show(nullptr, column, row, value);
-          continue;
-        }
+        if (value >= kLooks) return false;
         CellLook& look = looks[value];
         if (look.kind == CellLook::Kind::unknown) {
           look = look_of(value);
@@ -226,9 +216,10 @@ class Scene {
             look.rows = &sheet.rows(look.image->height);
           }
         }
-        if (look.image) sheet.show(&look, column, row, value);
+        if (look.image) sheet.show(&look, x - range_.x0, y - range_.y0);
       }
     }
+    return true;
   }
 
   void refresh_still() {

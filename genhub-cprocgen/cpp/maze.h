@@ -68,16 +68,16 @@ class MazeGenerator {
 
   // Puts an object on a free cell that is neither used nor the corner of the maze.
   int place(Random& random, int object) {
-    if (placed_ + 1 >= static_cast<int>(free_.size()))
-      throw LevelError("the maze has fewer free cells than there are things to place");
+    const auto usable = [](int k) { return k != -1 && k != 0; };
+    if (std::none_of(free_.begin(), free_.end(), usable))
+      throw LevelError("the maze has no free cell left for another object");
     int m;
     do {
       m = random.below(static_cast<int>(free_.size()));
-    } while (free_[m] == -1 || free_[m] == 0);
+    } while (!usable(free_[m]));
     const int k = free_[m];
     cells_[array(k)] = object;
     free_[m] = -1;
-    ++placed_;
     return k;
   }
 
@@ -184,7 +184,6 @@ class MazeGenerator {
   int dim_, side_;
   std::vector<int> cells_;
   std::vector<int> free_;
-  int placed_ = 0;
 };
 
 }  // namespace cprocgen

@@ -32,7 +32,9 @@ struct Pool::Crew {
 
 Pool::Pool(int threads) : threads_(threads) {}
 
-Pool::~Pool() {
+Pool::~Pool() { dismiss(); }
+
+void Pool::dismiss() {
   if (!crew_) return;
   if (crew_->process != process_id()) {
     crew_.release();  // the threads stayed behind in the parent of a fork: nothing to join
@@ -44,6 +46,7 @@ Pool::~Pool() {
   }
   crew_->wake.notify_all();
   for (std::thread& thread : crew_->threads) thread.join();
+  crew_.reset();
 }
 
 void Pool::muster() {

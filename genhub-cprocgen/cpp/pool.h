@@ -22,6 +22,7 @@ class Pool {
   // Calls body(i) once for every 0 <= i < count, in any order and on any thread.
   void begin(int count, std::function<void(int)> body);
   void finish();  // works along until all of it is done
+  void dismiss();  // ends the threads, after what they are at; the next job starts new ones
 
  private:
   struct Crew;

@@ -1,8 +1,11 @@
 #include "raster.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
+
+#include "strips.h"
 
 #if defined(_MSC_VER)
 #include <intrin.h>
@@ -10,6 +13,12 @@
 
 namespace cprocgen {
 namespace {
+
+// Without a call, which std::floor is where the processor's own rounding may not be used.
+inline int64_t floor_of(double v) {
+  const int64_t cut = static_cast<int64_t>(v);
+  return cut - (v < static_cast<double>(cut));
+}
 
 inline void copy_pixel(uint8_t* out, Pixel p) { std::memcpy(out, &p, 3); }
 
@@ -93,6 +102,11 @@ void put_row(uint8_t* out, const Pixel* source, const uint16_t* index, int count
   for (int k = 0; k < count; ++k) put_pixel(out + 3 * k, source[index[k]]);
 }
 
+uint64_t Image::next_id() {
+  static std::atomic<uint64_t> last{0};
+  return ++last;
+}
+
 Image make_image(const uint8_t* rgba, int width, int height) {
   Image image;
   image.width = width;
@@ -122,19 +136,22 @@ Image make_backdrop(const uint8_t* rgba, int width, int height) {
 }
 
 int round_pixel(double v) {
-  const double limit = 1e8;
-  return static_cast<int>(std::floor(std::min(std::max(v, -limit), limit) + 0.5));
+  const double limit = 1e8;  // also of what is not a number
+  return static_cast<int>(floor_of((v < limit ? v > -limit ? v : -limit : limit) + 0.5));
 }
 
 Span pixel_span(double start, double extent, int size) {
   return intersect({round_pixel(start), round_pixel(start + extent)}, {0, size});
 }
 
-Axis sample_axis(double start, double extent, int source, int size) {
-  Axis axis{pixel_span(start, extent, size), 0, 0};
-  if (axis.span.empty() || !(extent > 0)) return {{0, 0}, 0, 0};
-  axis.step = static_cast<int64_t>(65536 / (extent / source));
-  axis.start = static_cast<int64_t>(std::ceil((axis.span.first + 0.5 - start) * axis.step)) - 1;
+int64_t sample_step(double extent, int source) {
+  return static_cast<int64_t>(65536 / (extent / source));
+}
+
+Axis sample_axis(double start, double extent, int64_t step, int source, int size) {
+  Axis axis{pixel_span(start, extent, size), 0, step};
+  if (axis.span.empty()) return {{0, 0}, 0, 0};
+  axis.start = -floor_of(-((axis.span.first + 0.5 - start) * static_cast<double>(step))) - 1;
   while (!axis.span.empty() && axis.source(axis.span.last - 1) >= source) --axis.span.last;
   while (!axis.span.empty() && axis.start < 0) {
     axis.start += axis.step;
@@ -144,11 +161,16 @@ Axis sample_axis(double start, double extent, int source, int size) {
   return axis;
 }
 
+Axis sample_axis(double start, double extent, int source, int size) {
+  if (!(extent > 0 && extent < 1e8)) return {{0, 0}, 0, 0};
+  return sample_axis(start, extent, sample_step(extent, source), source, size);
+}
+
 // The same for a picture turned by a half: its last source pixel comes first.
 Axis sample_backwards(double start, double extent, int source, int size) {
-  Axis axis{pixel_span(start, extent, size), 0, 0};
-  if (axis.span.empty() || !(extent > 0)) return {{0, 0}, 0, 0};
-  axis.step = -static_cast<int64_t>(65536 / (extent / source));
+  if (!(extent > 0 && extent < 1e8)) return {{0, 0}, 0, 0};
+  Axis axis{pixel_span(start, extent, size), 0, -sample_step(extent, source)};
+  if (axis.span.empty()) return {{0, 0}, 0, 0};
   axis.start = (static_cast<int64_t>(source) << 16) + 1 +
                static_cast<int64_t>(std::floor((axis.span.first + 0.5 - start) * axis.step));
   while (!axis.span.empty() && axis.source(axis.span.last - 1) < 0) --axis.span.last;
@@ -160,10 +182,7 @@ Axis sample_backwards(double start, double extent, int source, int size) {
   return axis;
 }
 
-float degrees_of(float radians) {
-  const float scaled = radians * 180;
-  return static_cast<float>(scaled / 3.14159265358979323846);
-}
+float degrees_of(float radians) { return radians * 180 / 3.14159265358979323846f; }
 
 void Canvas::clear() { std::memset(rgb_, 0, static_cast<size_t>(size_) * size_ * 3); }
 
@@ -196,9 +215,10 @@ void Canvas::picture(const Rect& r, const Image& image, bool mirrored, float alp
 
 void Canvas::straight(const Rect& r, const Image& image, bool mirrored, unsigned opacity,
                       bool half_turned) {
-  const auto sample = half_turned ? sample_backwards : sample_axis;
-  const Axis across = sample(r.x, r.w, image.width, size_);
-  const Axis down = sample(r.y, r.h, image.height, size_);
+  const Axis across = half_turned ? sample_backwards(r.x, r.w, image.width, size_)
+                                  : sample_axis(r.x, r.w, image.width, size_);
+  const Axis down = half_turned ? sample_backwards(r.y, r.h, image.height, size_)
+                                : sample_axis(r.y, r.h, image.height, size_);
   const Span xs = intersect(across.span, clip_x_);
   const Span ys = intersect(down.span, clip_y_);
   if (xs.empty() || ys.empty()) return;
@@ -232,11 +252,12 @@ struct Walk {
         across(static_cast<int64_t>(dx * 65536)),
         down(static_cast<int64_t>(dy * 65536)) {}
 
-  int source(int x, int y, int size) const {
-    const int at = static_cast<int>((start + x * across + y * down) >> 16);
-    return std::clamp(at, 0, size - 1);
-  }
+  int64_t at(int x, int y) const { return start + x * across + y * down; }
 };
+
+int source_of(int64_t walked, int size) {
+  return std::clamp(static_cast<int>(walked >> 16), 0, size - 1);
+}
 
 }  // namespace
 
@@ -258,14 +279,22 @@ void Canvas::rotated(const Rect& r, const Image& image, bool mirrored, unsigned 
                cosine * scale_v);
   for (int y = ys.first; y < ys.last; ++y) {
     const double dy = y + 0.5 - kTie - cy;
-    for (int x = xs.first; x < xs.last; ++x) {
+    const auto inside = [&, sine = sine, cosine = cosine](int x) {
       const double dx = x + 0.5 - kTie - cx;
-      if (!(std::fabs(dx * cosine + dy * sine) <= r.w / 2)) continue;
-      if (!(std::fabs(dy * cosine - dx * sine) <= r.h / 2)) continue;
-      const int column = u.source(x, y, image.width);
-      const Pixel p = image.row(v.source(x, y, image.height))
+      return std::fabs(dx * cosine + dy * sine) <= r.w / 2 &&
+             std::fabs(dy * cosine - dx * sine) <= r.h / 2;
+    };
+    // What is inside is one run of pixels.
+    int first = xs.first, last = xs.last;
+    while (first < last && !inside(first)) ++first;
+    while (first < last && !inside(last - 1)) --last;
+    int64_t at_u = u.at(first, y), at_v = v.at(first, y);
+    uint8_t* out = pixel(first, y);
+    for (int x = first; x < last; ++x, out += 3, at_u += u.across, at_v += v.across) {
+      const int column = source_of(at_u, image.width);
+      const Pixel p = image.row(source_of(at_v, image.height))
                           [mirrored ? image.width - 1 - column : column];
-      blend_pixel(pixel(x, y), opacity < 255 ? fade(p, opacity) : p);
+      put_pixel(out, opacity < 255 ? fade(p, opacity) : p);
     }
   }
 }
@@ -276,10 +305,17 @@ void Canvas::tiles(const Rect& r, const Image& image, float ratio, bool mirrored
   const float wanted = across ? w / (h * ratio) : h / (w * -ratio);
   const int count = std::max(1, static_cast<int>(std::min(wanted, 1e4f)));
   const float extent = static_cast<float>((across ? r.w : r.h) / count);
+  const bool kept = across && style_ == Style::fast && image.opaque && !mirrored && alpha >= 1 &&
+                    !hidden_ && r.h >= size_;
   for (int k = 0; k < count; ++k) {
     const float offset = extent * k;
-    const Rect tile = across ? Rect{r.x + offset, r.y, extent, r.h} : Rect{r.x, r.y + offset, r.w, extent};
-    picture(tile, image, mirrored, alpha);
+    const Rect tile = across ? Rect{r.x + offset, r.y, extent, r.h}
+                             : Rect{r.x, r.y + offset, r.w, extent};
+    if (kept) {
+      Strips::own().draw(*this, tile, image, clip_x_, clip_y_);
+    } else {
+      picture(tile, image, mirrored, alpha);
+    }
   }
 }
 

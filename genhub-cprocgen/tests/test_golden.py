@@ -130,6 +130,7 @@ def seeding_cases(golden) -> list[dict]:
     return [case for case in listed if set(case["env_name"].split(",")) <= set(cp.games())]
 
 
+@pytest.mark.filterwarnings("ignore:start_level")
 def test_level_seeds_follow_from_rand_seed_as_in_the_benchmark(golden, make):
     cases = seeding_cases(golden)
     assert cases

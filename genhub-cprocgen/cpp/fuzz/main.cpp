@@ -39,7 +39,7 @@ void report() {
 }
 
 void render_now_and_then(Chance& chance, Batch& batch, int i) {
-  if (!chance.one_in(100)) return;
+  if (!chance.one_in(1000)) return;
   std::vector<uint8_t> rgb(512 * 512 * 3);
   batch.render(i, 512, rgb.data());
 }

@@ -12,15 +12,33 @@ from typing import TYPE_CHECKING, Any
 from genhub_cprocgen.registration import register_games
 
 if TYPE_CHECKING:
+    from genhub_cprocgen.batch_contexts import context_space
     from genhub_cprocgen.contexts import cprocgen_defaults
+    from genhub_cprocgen.errors import (
+        ActionError,
+        ClosedError,
+        ContextError,
+        LevelGenerationError,
+        OptionError,
+        SkinError,
+        StateError,
+    )
     from genhub_cprocgen.scores import normalised_return
     from genhub_cprocgen.shims import CProcgenEnv, ProcgenEnv
     from genhub_cprocgen.vector import CProcgenVectorEnv
 
 __all__ = [
+    "ActionError",
     "CProcgenEnv",
     "CProcgenVectorEnv",
+    "ClosedError",
+    "ContextError",
+    "LevelGenerationError",
+    "OptionError",
     "ProcgenEnv",
+    "SkinError",
+    "StateError",
+    "context_space",
     "cprocgen_defaults",
     "games",
     "make_vec",
@@ -28,9 +46,17 @@ __all__ = [
 ]
 
 HOMES = {
+    "ActionError": "errors",
     "CProcgenEnv": "shims",
     "CProcgenVectorEnv": "vector",
+    "ClosedError": "errors",
+    "ContextError": "errors",
+    "LevelGenerationError": "errors",
+    "OptionError": "errors",
     "ProcgenEnv": "shims",
+    "SkinError": "errors",
+    "StateError": "errors",
+    "context_space": "batch_contexts",
     "cprocgen_defaults": "contexts",
     "normalised_return": "scores",
 }

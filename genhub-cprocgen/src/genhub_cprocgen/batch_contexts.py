@@ -132,7 +132,8 @@ class BatchContexts:
         self._raw, self._scaled = self._raw.copy(), self._scaled.copy()
         for i in rows.tolist():
             known, row = self._known[i], self._batch.context(i)
-            self._raw[i, : len(row)] = known.numbers(row, self._mode)
+            numbers = known.numbers(row, self._mode)
+            self._raw[i, : len(row)] = np.where(np.isnan(numbers), -1, numbers)
             self._scaled[i, : len(row)] = known.normalised(row, self._mode)
         self._raw.flags.writeable = self._scaled.flags.writeable = False
 

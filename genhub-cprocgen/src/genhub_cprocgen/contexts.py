@@ -66,7 +66,7 @@ class Parameter:
         """Check a value and give it as the engine takes it; raises ContextError."""
         if value is None and self.default[mode] is None:
             return math.nan
-        if isinstance(value, np.generic):
+        if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
             value = value.item()
         number = self._typed(value)
         if self.type != "bool":

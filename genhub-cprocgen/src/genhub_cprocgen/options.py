@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -41,7 +43,8 @@ class Options:
     use_sequential_levels: after a won level the next one follows, in the same episode.
     center_agent .. use_generated_assets: what is drawn, as in the benchmark; of these only
         restrict_themes can change dynamics, since picture sizes decide hit boxes.
-    skin: "builtin", or the path of a folder laid out like the benchmark's pictures.
+    skin: "builtin", or the path of a folder laid out like the benchmark's pictures; with
+        use_generated_assets the built-in one, whose pictures are all generated.
     contexts: None, a mapping, a list of one mapping per environment, or a sampler.
     context_visibility: whether infos or observations carry the context.
     num_threads: threads that step, the caller's among them; 0 and 1: only the caller's; -1: one
@@ -67,7 +70,7 @@ class Options:
     restrict_themes: bool = False
     paint_vel_info: bool = False
     use_generated_assets: bool = False
-    skin: str = "builtin"
+    skin: str | os.PathLike[str] = "builtin"
     contexts: Any = None
     context_visibility: str = "info"
     num_threads: int = 0
@@ -104,7 +107,7 @@ class Options:
         _one_of("observation", self.observation, LAYOUTS)
         _one_of("context_visibility", self.context_visibility, VISIBILITIES)
         _one_of("render_mode", self.render_mode, RENDER_MODES)
-        if not isinstance(self.skin, str) or not self.skin:
+        if not isinstance(self.skin, str | os.PathLike) or not str(self.skin):
             raise OptionError(f'skin must be "builtin" or the path of a folder, got {self.skin!r}')
         if self.final_obs and self.autoreset != "same_step":
             raise OptionError(
@@ -152,6 +155,12 @@ class Options:
                 f"start_level + num_levels must not be above {LEVELS_END}, "
                 f"got {self.start_level} + {self.num_levels}"
             )
+        if self.start_level and not self.num_levels:
+            warnings.warn(
+                f"start_level {self.start_level} has no effect, since num_levels 0 means all "
+                "levels; give num_levels too",
+                stacklevel=6,
+            )
 
     def _check_parity(self) -> None:
         leaving = {
@@ -172,19 +181,18 @@ class Options:
     def level_ranges(self) -> tuple[list[int], list[int]]:
         """Give num_levels and start_level per environment."""
         if self.distribution_mode == "exploration":
-            return [1] * self.num_envs, [EXPLORATION_LEVELS[game] for game in self.games]
-        return [self.num_levels] * self.num_envs, [self.start_level] * self.num_envs
+            return [1] * len(self.games), [EXPLORATION_LEVELS[game] for game in self.games]
+        one = int(self.num_levels), int(self.start_level)
+        return [one[0]] * len(self.games), [one[1]] * len(self.games)
 
     def engine_options(self, rand_seed: int, threads: int) -> dict[str, Any]:
         """Give what the engine's constructor takes beside games, modes and skin."""
         num_levels, start_level = self.level_ranges()
-        same = (
-            *("use_sequential_levels", "center_agent", "use_backgrounds", "restrict_themes"),
-            *("use_monochrome_assets", "paint_vel_info", "use_generated_assets"),
-            *("observation", "autoreset", "final_obs"),
-        )
+        flags = [name for name in FLAGS if name not in ("copy", "strict_parity")]
         return {
-            **{name: getattr(self, name) for name in same},
+            **{name: bool(getattr(self, name)) for name in flags},
+            "observation": self.observation,
+            "autoreset": self.autoreset,
             "num_levels": num_levels,
             "start_level": start_level,
             "rand_seed": rand_seed,
@@ -193,7 +201,7 @@ class Options:
 
     def engine_modes(self) -> list[str]:
         """Give the mode of each environment whose rules hold."""
-        return [rules(self.distribution_mode)] * self.num_envs
+        return [rules(self.distribution_mode)] * len(self.games)
 
     def seed(self) -> int:
         """Give rand_seed, or one from the operating system."""

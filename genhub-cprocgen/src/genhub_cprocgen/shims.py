@@ -52,6 +52,16 @@ class ProcgenEnv:
         self.step_async(actions)
         return self.step_wait()
 
+    def callmethod(self, name: str, *arguments: Any) -> Any:
+        """Call `get_state` or `set_state` (with a list of states), as the benchmark's users do."""
+        if name not in ("get_state", "set_state"):
+            raise OptionError(f"callmethod knows get_state and set_state, got {name!r}")
+        return getattr(self.env, name)(*arguments)
+
+    def render(self) -> Any:
+        """Give (rgb_array) or show (human) the games; needs render_mode at construction."""
+        return self.env.render()
+
     def close(self) -> None:
         """Free the engine."""
         self.env.close()

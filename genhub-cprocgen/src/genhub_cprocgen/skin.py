@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
@@ -30,7 +31,7 @@ def _builtin() -> _engine.Skin:
     return _engine.Skin()
 
 
-def load_skin(skin: str, games: Sequence[str]) -> _engine.Skin:
+def load_skin(skin: str | os.PathLike[str], games: Sequence[str]) -> _engine.Skin:
     """Give the skin for some games; raises SkinError where the folder lacks a picture.
 
     Pictures of other sizes than the benchmark's are stretched; they never change dynamics.

@@ -72,10 +72,11 @@ class CProcgenVectorEnv(VectorEnv):
         self.num_envs = int(options.num_envs)
         self.rand_seed = options.seed()
         self.render_mode = options.render_mode
+        skin = "builtin" if options.use_generated_assets else options.skin
         self._batch = _engine.Batch(
             list(self.games),
             options.engine_modes(),
-            load_skin(options.skin, self.games),
+            load_skin(skin, self.games),
             **options.engine_options(self.rand_seed, _threads(options.num_threads)),
         )
         self._contexts = BatchContexts(
@@ -245,7 +246,8 @@ class CProcgenVectorEnv(VectorEnv):
         begun = batch.first | batch.prev_level_complete if options.use_sequential_levels else None
         self._contexts.refresh(batch.first if begun is None else begun)
         if options.context_visibility == "info":
-            info["context"] = self._contexts.matrix(normalised=False)
+            context = self._contexts.matrix(normalised=False)
+            info["context"] = context.copy() if options.copy else context
         return info
 
     def observe(self) -> Any:
@@ -299,8 +301,8 @@ class CProcgenVectorEnv(VectorEnv):
     def context_matrix(self, normalised: bool = False) -> np.ndarray:
         """Give the contexts of the running levels as numbers, float32 [N, P].
 
-        In units of the parameters (not-a-number where the game's own rule decides), or in 0..1 over
-        their ranges (-1 there). With several games P is that of the longest; the rest is 0.
+        In units of the parameters, or in 0..1 over their ranges; -1 where the game's own rule
+        decides. With several games P is that of the longest; the rest is 0.
         """
         self._check_ready()
         return self._contexts.matrix(normalised).copy()
@@ -368,6 +370,14 @@ class CProcgenVectorEnv(VectorEnv):
             self._show()
             return None
         return tuple(self._batch.render(i, VIEW) for i in range(self.num_envs))
+
+    def render_env(self, i: int) -> np.ndarray:
+        """Give one environment's view, uint8 [512, 512, 3], whatever the render_mode."""
+        self._check_ready()
+        if not self._started:
+            raise ActionError("call reset() before render_env()")
+        [i] = env_indices(i, self.num_envs)
+        return self._batch.render(i, VIEW)
 
     def _show(self) -> None:
         from genhub_cprocgen.window import Window

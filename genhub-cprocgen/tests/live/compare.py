@@ -16,7 +16,7 @@ __all__ = ["Difference", "Frames", "compare", "report"]
 
 # Of the step here, of the episode there; and what only a centred game uses.
 OWN_MEANING = {"done", "reward", "level_complete", "visibility"}
-ROTATED, JUMPER = 2, 40  # pixels that may differ: freely rotated sprites; compass and shadow
+JUMPER = 40  # pixels of its compass and shadow that may differ; in other games none
 CONTEXT = 6  # entities around the first that differs
 
 
@@ -113,9 +113,7 @@ def _frame(
 
 
 def _allowance(reference: ReferenceState) -> int:
-    if reference.game == "jumper":
-        return JUMPER
-    return ROTATED if (reference.entities["rotation"] != 0).any() else 0
+    return JUMPER if reference.game == "jumper" else 0
 
 
 def report(found: Difference) -> str:

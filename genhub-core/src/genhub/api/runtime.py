@@ -314,7 +314,11 @@ class Run(Protocol):
         ...
 
     def sink(self, request: Request, kind: str) -> Sink:
-        """Open a sink for the media of one request."""
+        """Open a sink for the media of one request, with or without a pipeline."""
+        ...
+
+    def keep(self, artifacts: Sequence[Artifact]) -> None:
+        """List files that the task has made without a pipeline, as a sink's `close` gives them."""
         ...
 
     def measure(

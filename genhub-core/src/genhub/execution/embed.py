@@ -8,12 +8,26 @@ from typing import Any
 from genhub.api import Sample
 from genhub.config import to_map
 
-__all__ = ["embedded", "payloads_of"]
+__all__ = ["embedded", "payloads_of", "whole_payloads"]
 
 
 def payloads_of(config: Any, samples: Sequence[Sample], given: bool) -> dict[int, dict[str, Any]]:
     """Give `embedded` of every sample, by its index."""
     return {sample.index: embedded(config, sample, given) for sample in samples}
+
+
+def whole_payloads(config: Any, samples: Sequence[Sample]) -> dict[int, dict[str, Any]]:
+    """Give the whole config for every sample, by its index: no part of it makes one alone."""
+    return {
+        sample.index: {
+            "genhub": 1,
+            "variant": sample.variant,
+            "sample": sample.index,
+            "seed": config.seed,
+            "config": to_map(config),
+        }
+        for sample in samples
+    }
 
 
 def embedded(config: Any, sample: Sample, given: bool) -> dict[str, Any]:

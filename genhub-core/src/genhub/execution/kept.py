@@ -49,6 +49,10 @@ class Kept:
         """Give the entries of the manifest that were not asked for yet."""
         return [entry for path, entry in self._listed.items() if path in self._paths]
 
+    def forget(self, path: str) -> None:
+        """Take a file out that this process has made anew."""
+        self._paths.discard(path)
+
     def _find(self, sample: Sample, payload: Mapping[str, Any]) -> Artifact | None:
         stem = Path(file_name(sample)).stem
         for path in sorted(p for p in self._paths if Path(p).stem == stem):

@@ -19,7 +19,7 @@ from genhub.execution.artifacts import artifact_json
 from genhub.execution.attaching import install_plan, parallel_json, plan_for, writes
 from genhub.execution.checkpoint import FileCheckpoint
 from genhub.execution.earlier import METRICS, take_up
-from genhub.execution.embed import payloads_of
+from genhub.execution.embed import payloads_of, whole_payloads
 from genhub.execution.folder import RunFolder, made_sense_of
 from genhub.execution.generation import Active, make, warm_up
 from genhub.execution.kept import Kept, KeptSink
@@ -246,11 +246,19 @@ class ProcessRun:
 
     def sink(self, request: Request, kind: str) -> Sink:
         """Open a sink for the media of one request; raises GH305 and GH505 as `open_sink` does."""
-        active = self._entered()
-        config, pipeline, embed = active.loaded.config, active.model.pipeline, None
-        if config.output.embed_config:
-            embed = payloads_of(config, request.samples, self.is_given)
-        return open_sink(kind, self.folder, request, embed, config.output, pipeline)
+        active, output, embeds = self._active, self.config.output, self.config.output.embed_config
+        if active is None:  # media that no pipeline makes, such as films of environments
+            embed = whole_payloads(self.config, request.samples) if embeds else None
+            return open_sink(kind, self.folder, request, embed, output, None)
+        config = active.loaded.config
+        embed = payloads_of(config, request.samples, self.is_given) if embeds else None
+        return open_sink(kind, self.folder, request, embed, output, active.model.pipeline)
+
+    def keep(self, artifacts: Sequence[Artifact]) -> None:
+        """List files that the task has made without a pipeline, and tell hooks of them."""
+        for artifact in artifacts:
+            self._kept.forget(artifact.path)
+        self._keep(artifacts, 0.0)
 
     def measure(
         self, artifacts: Sequence[Artifact], baseline: Sequence[Artifact] = ()

@@ -348,6 +348,8 @@ def _rate_of(pipeline: Any) -> int:
 
 def _fps_of(pipeline: Any, request: Request) -> float:
     """Give the frame rate that a call names, or a pipeline's call for itself, else `FPS`."""
+    if pipeline is None:
+        return float(request.call.get("fps", FPS))
     known = signature(type(pipeline).__call__).parameters.get("fps")
     return float(request.call.get("fps") or (known.default if known is not None else FPS))
 

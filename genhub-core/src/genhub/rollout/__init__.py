@@ -1,1 +1,1 @@
-"""Policies at work in environments: episodes, returns by context, films."""
+"""The task `rollout`: act in environments, and tell what returns that gives in which context."""

@@ -1,85 +1,104 @@
-"""Episodes as they end, and what they amount to by context."""
+"""The episodes of a rollout: counted while they run, written down when they end."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Episode", "table_by_context", "varied"]
+import numpy as np
 
-MOST_ROWS = 60
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["EPISODES", "Episode", "Episodes", "read_episodes"]
+
+EPISODES = "episodes.jsonl"
+SUCCESS = ("is_success", "prev_level_complete")  # infos of gymnasium-robotics, and of Procgen
 
 
 @dataclass(frozen=True)
 class Episode:
-    """One episode of one environment; `context` is what was in force, where there is such."""
+    """One episode that ended: at which step of its environment, how, and in what context."""
 
     env: int
-    index: int  # of this environment
-    episode_return: float
-    length: int
-    terminated: bool  # False: cut off by a limit of steps
-    completed: bool | None = None  # whether its level was won, where the environment tells
-    level: int | None = None  # seed of its level, where the environment tells
+    step: int  # of the environment, from 1
+    total: float  # the return: the sum of its rewards
+    length: int  # in steps
+    end: str  # terminated or truncated
+    success: bool | None = None  # None where the environments do not say
     context: Mapping[str, Any] = field(default_factory=dict)
 
-    def line(self) -> str:
-        """Give a line of JSON."""
-        return json.dumps({k: v for k, v in asdict(self).items() if v is not None})
+    def to_json(self) -> dict[str, Any]:
+        """Give the line of episodes.jsonl."""
+        line = asdict(self)
+        return {**line, "return": round(line.pop("total"), 6)}
 
 
-def varied(contexts: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Name the parameters that have more than one value."""
-    seen: dict[str, set[Any]] = {}
-    for context in contexts:
-        for name, value in context.items():
-            seen.setdefault(name, set()).add(value)
-    return [name for name, values in seen.items() if len(values) > 1]
+class Episodes:
+    """Sums of rewards per environment, and the list of the episodes that ended.
 
-
-def table_by_context(
-    episodes: Sequence[Mapping[str, Any]],
-) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
-    """Give header and rows: a row per context, and one of all episodes.
-
-    The mean return stands with its standard error; more contexts than the page can show are left
-    to the row of all.
+    `read_context(i)` gives the context of the running level of environment i. Each episode is
+    one line of episodes.jsonl as soon as it has ended; the file is begun anew.
     """
-    names = varied(e.get("context", {}) for e in episodes)
-    tells = any("completed" in e for e in episodes)
-    header = [*names, "episodes", "return", "length", *(["completed"] if tells else [])]
-    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for episode in episodes:
-        key = tuple(episode.get("context", {}).get(name, "") for name in names)
-        groups.setdefault(key, []).append(episode)
-    rows = []
-    if names and len(groups) <= MOST_ROWS:
-        for key in sorted(groups, key=_order):
-            rows.append([*map(_shown, key), *_figures(groups[key], tells)])
-    rows.append([*(["all"] + [""] * (len(names) - 1) if names else []), *_figures(episodes, tells)])
-    return header, rows
+
+    def __init__(self, folder: Path, count: int, read_context: Callable[[int], Any]) -> None:
+        self.ended: list[Episode] = []
+        self.totals: NDArray[np.float64] = np.zeros(count)
+        self.lengths: NDArray[np.int64] = np.zeros(count, np.int64)
+        self.contexts: list[Mapping[str, Any]] = [{} for _ in range(count)]
+        self._read = read_context
+        self._path = folder / EPISODES
+        self._path.write_bytes(b"")
+
+    def begin(self, i: int) -> None:
+        """Begin an episode of environment i: its level is there already."""
+        self.totals[i] = self.lengths[i] = 0
+        self.contexts[i] = {name: _plain(value) for name, value in self._read(i).items()}
+
+    def add(self, rewards: Any, counts: NDArray[np.bool_]) -> None:
+        """Add a step where it counts: a step that only begins a level does not."""
+        self.totals[counts] += np.asarray(rewards, np.float64)[counts]
+        self.lengths[counts] += 1
+
+    def end(
+        self, step: int, terminated: Any, truncated: Any, infos: Mapping[str, Any]
+    ) -> list[int]:
+        """Note the episodes that ended at this step; gives their environments."""
+        places = np.flatnonzero(np.asarray(terminated) | np.asarray(truncated)).tolist()
+        success = next((infos[name] for name in SUCCESS if name in infos), None)
+        new = [
+            Episode(
+                i, step, float(self.totals[i]), int(self.lengths[i]),
+                "terminated" if terminated[i] else "truncated",
+                None if success is None else bool(success[i]),
+                self.contexts[i],
+            )
+            for i in places
+        ]  # fmt: skip
+        self.ended += new
+        if new:
+            text = "".join(json.dumps(each.to_json()) + "\n" for each in new)
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(text)
+        return places
 
 
-def _order(key: tuple[Any, ...]) -> list[tuple[int, Any]]:
-    return [(0, v) if isinstance(v, int | float) else (1, str(v)) for v in key]
+def read_episodes(folder: Path) -> list[Episode]:
+    """Read what episodes.jsonl of a run folder holds, without a line that a kill cut short."""
+    found = []
+    with suppress(FileNotFoundError), (folder / EPISODES).open(encoding="utf-8") as file:
+        for text in file:
+            with suppress(ValueError, TypeError, KeyError):
+                line = json.loads(text)
+                found.append(Episode(total=line.pop("return"), **line))
+    return found
 
 
-def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _figures(episodes: Sequence[Mapping[str, Any]], tells: bool) -> list[str]:
-    if not episodes:
-        return ["0", "", "", *([""] if tells else [])]
-    returns = [e["episode_return"] for e in episodes]
-    mean = sum(returns) / len(returns)
-    shown = f"{mean:.2f}"
-    if len(returns) > 1:
-        spread = math.sqrt(sum((r - mean) ** 2 for r in returns) / (len(returns) - 1))
-        shown += f" ± {spread / math.sqrt(len(returns)):.2f}"
-    length = sum(e["length"] for e in episodes) / len(episodes)
-    won = sum(bool(e.get("completed")) for e in episodes) / len(episodes)
-    return [str(len(episodes)), shown, f"{length:.1f}", *([f"{won:.0%}"] if tells else [])]
+def _plain(value: Any) -> Any:
+    """Give a value of a context as JSON and a dict's key can have it."""
+    value = value.item() if hasattr(value, "item") and np.ndim(value) == 0 else value
+    return value if value is None or isinstance(value, str | int | float) else str(value)

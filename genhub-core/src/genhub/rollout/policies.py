@@ -1,141 +1,90 @@
-"""What chooses actions: at random, from a list, or a network from a safetensors file."""
+"""What chooses actions: chance, a list of actions, or a network from a file."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from genhub.api import GenHubError
-
 if TYPE_CHECKING:
-    from torch import Tensor
+    from gymnasium.vector import VectorEnv
 
-__all__ = ["ARCHITECTURE", "Policy", "open_policy"]
+__all__ = ["Policy", "RandomPolicy", "ScriptPolicy", "read_action", "read_script"]
 
-ARCHITECTURE = "cnn-policy"  # in the metadata of a file of weights
-STRIDES = (4, 2, 1)  # of the three convolutions, as in the network of Mnih et al. (Nature, 2015)
-PARTS = ("conv0", "conv1", "conv2", "hidden", "action")
-
-Policy = Callable[[Any], np.ndarray]  # observations of all environments -> their actions
+MOST_ACTIONS = 10_000_000
+REPEATED = re.compile(r"(.+?)\s*\*\s*(\d{1,9})")
 
 
-def open_policy(config: Any, env: Any, seed: int) -> Policy:
-    """Give the policy that the task's block names; raises GH501 where it does not fit."""
-    if config.policy == "random":
-        env.action_space.seed(seed)
-        return lambda observations: env.action_space.sample()
-    if config.policy == "script":
-        return _script(config.actions, env)
-    return _network(Path(config.policy), config.greedy, env, seed)
+class Policy(Protocol):
+    """Gives the next actions of all environments."""
+
+    def act(self, observation: Any) -> Any:
+        """Take a batch of observations and give a batch of actions."""
+        ...
 
 
-def _script(actions: list[int], env: Any) -> Policy:
-    for i, action in enumerate(actions):
-        if not env.single_action_space.contains(np.int64(action)):
-            raise GenHubError(
-                "GH501",
-                f"task.actions[{i}] is {action}, which is no action of {env.single_action_space}",
-                hint="give actions of this space",
-            )
-    steps = 0
+class RandomPolicy:
+    """Samples the action space with a generator of its own."""
 
-    def act(observations: Any) -> np.ndarray:
-        nonlocal steps
-        action = actions[steps % len(actions)]
-        steps += 1
-        return np.full(env.num_envs, action, env.action_space.dtype)
+    def __init__(self, env: VectorEnv, seed: int) -> None:
+        self._space = env.action_space
+        self._space.seed(seed % 2**32)
 
-    return act
+    def act(self, observation: Any) -> Any:
+        """Draw one action per environment."""
+        return self._space.sample()
 
 
-def _network(path: Path, greedy: bool, env: Any, seed: int) -> Policy:
-    import torch
+class ScriptPolicy:
+    """Plays a list of actions in all environments, again and again."""
 
-    weights, sample = _read(path), _pictures(env.single_observation_space)
-    count = getattr(env.single_action_space, "n", None)
-    if sample is None or count != len(weights["action.weight"]):
-        raise GenHubError(
-            "GH501",
-            f"{path} chooses among {len(weights['action.weight'])} actions from pictures; the "
-            f"environments have {env.single_observation_space} and {env.single_action_space}",
-            hint="roll out where it was trained",
-        )
-    first = int(getattr(env.single_action_space, "start", 0))
-    dice = torch.Generator().manual_seed(seed)
+    def __init__(self, env: VectorEnv, script: Sequence[Any]) -> None:
+        """Read the script; raises ValueError for an action that the environments do not have."""
+        self._actions = read_script(script, env.single_action_space, names_of(env))
+        self._count, self._step = env.num_envs, 0
 
-    @torch.inference_mode()
-    def act(observations: Any) -> np.ndarray:
-        scores = _scores(weights, sample(observations), path)
-        if greedy:
-            chosen = scores.argmax(1)
+    def act(self, observation: Any) -> Any:
+        """Give the same next action for every environment."""
+        action = self._actions[self._step % len(self._actions)]
+        self._step += 1
+        return np.stack([action] * self._count)
+
+
+def names_of(env: Any) -> list[str]:
+    """List the names of a discrete action space, where the environments tell any."""
+    return [str(name) for name in getattr(env, "action_names", ())]
+
+
+def read_script(script: Sequence[Any], space: Any, names: Sequence[str]) -> list[Any]:
+    """Give the actions of a script; `NAME*20` and `7*20` stand for twenty of them.
+
+    Raises ValueError for an action that is not in the space of one environment.
+    """
+    actions: list[Any] = []
+    for place, entry in enumerate(script):
+        repeated = REPEATED.fullmatch(entry) if isinstance(entry, str) else None
+        word, times = (repeated[1], int(repeated[2])) if repeated else (entry, 1)
+        actions += [read_action(word, space, names, f"action {place} of the script")] * times
+        if not 0 < len(actions) <= MOST_ACTIONS:
+            raise ValueError(f"a script has 1 to {MOST_ACTIONS} actions, got {len(actions)}")
+    return actions
+
+
+def read_action(word: Any, space: Any, names: Sequence[str], what: str) -> Any:
+    """Give one action from a name, a number, or numbers; raises ValueError."""
+    value = word
+    if isinstance(word, str):
+        known = [name.lower() for name in names]
+        if word.lower() in known:
+            value = known.index(word.lower()) + int(getattr(space, "start", 0))
+        elif re.fullmatch(r"-?\d+", word):
+            value = int(word)
         else:
-            chosen = torch.multinomial(scores.softmax(1), 1, generator=dice)[:, 0]
-        return chosen.numpy() + first
-
-    return act
-
-
-def _read(path: Path) -> Mapping[str, Tensor]:
-    """Read the weights; raises GH501 unless they are those of the one architecture."""
-    from safetensors import SafetensorError, safe_open
-
-    wanted = {f"{part}.{kind}" for part in PARTS for kind in ("weight", "bias")}
-    try:
-        with safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
-            weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise GenHubError(
-            "GH501",
-            f"task.policy names {path}, which is no safetensors file: {error}",
-            hint="say random, script, or the path of a policy's weights",
-        ) from None
-    if about.get("architecture") != ARCHITECTURE or weights.keys() != wanted:
-        raise GenHubError(
-            "GH501",
-            f"{path} holds {json.dumps(about)} with {len(weights)} tensors, no {ARCHITECTURE}",
-            hint=f"a policy has the tensors {', '.join(sorted(wanted))} and the metadata "
-            f"architecture={ARCHITECTURE}",
-        )
-    return weights
-
-
-def _pictures(space: Any) -> Callable[[Any], Tensor] | None:
-    """Give what turns observations into float [N, C, H, W] in 0..1, None if they are no pictures."""
-    import torch
-
-    inner = getattr(space, "spaces", {}).get("image")
-    if inner is not None:
-        read = _pictures(inner)
-        return None if read is None else lambda observations: read(observations["image"])
-    shape = getattr(space, "shape", None)
-    if space.dtype != np.uint8 or shape is None or len(shape) != 3:
-        return None
-    last = shape[2] in (1, 3)
-
-    def read_arrays(observations: Any) -> Tensor:
-        pictures = torch.from_numpy(np.ascontiguousarray(observations)).float() / 255
-        return pictures.permute(0, 3, 1, 2) if last else pictures
-
-    return read_arrays
-
-
-def _scores(weights: Mapping[str, Tensor], x: Tensor, path: Path) -> Tensor:
-    """Give the logits [N, actions]: three convolutions, one hidden layer, rectified in between."""
-    from torch.nn.functional import conv2d, linear, relu
-
-    try:
-        for i, stride in enumerate(STRIDES):
-            x = relu(conv2d(x, weights[f"conv{i}.weight"], weights[f"conv{i}.bias"], stride))
-        x = relu(linear(x.flatten(1), weights["hidden.weight"], weights["hidden.bias"]))
-        return linear(x, weights["action.weight"], weights["action.bias"])
-    except RuntimeError as error:
-        raise GenHubError(
-            "GH501",
-            f"the policy {path} does not fit pictures of {tuple(x.shape[1:])}: {error}",
-            hint="roll out where it was trained",
-        ) from None
+            told = f"the names are {', '.join(names)}" if names else "these actions have no names"
+            raise ValueError(f"{what} is {word!r}; {told}")
+    action = np.asarray(value, getattr(space, "dtype", None))
+    if not space.contains(action[()] if action.ndim == 0 else action):
+        raise ValueError(f"{what} is {word!r}, which is not in {space}")
+    return action

@@ -2,29 +2,81 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from genhub.api import Section, hookimpl
+from genhub.rollout.engine import CONTEXTS
+from genhub.rollout.episodes import read_episodes
+from genhub.rollout.tables import Axes
 
-__all__ = ["genhub_report"]
+__all__ = ["genhub_report", "returns_table"]
+
+MOST_SERIES = 8
+MOST_POINTS = 2000
+NOTHING = "-"
 
 
 @hookimpl
 def genhub_report(run: Any) -> list[Section] | None:
-    """Give the returns by context as a table, and the first picture of every context."""
-    rollout = run.manifest.get("rollout")
-    if rollout is None:
-        return None
-    table = rollout["table"]
+    """Give returns by context as a table and over time, and the first sight of each context."""
+    told = run.manifest.get("rollout")
+    return None if told is None else list(_sections(told, run.folder))
+
+
+def returns_table(told: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Lay returns by context out as header and rows, from what the manifest says."""
+    rows = told["contexts"]
+    names = list(dict.fromkeys(name for row in rows for name in row["context"]))
+    says = any(row["success_rate"] is not None for row in rows)
+    header = [*names, "episodes", "mean return", "standard error", "mean length"]
+    table = []
+    for row in rows:
+        cells = [str(row["context"].get(name, NOTHING)) for name in names]
+        cells += [str(row["episodes"]), f"{row['return_mean']:.4g}"]
+        cells += [_number(row["return_sem"]), f"{row['length_mean']:.1f}"]
+        cells += [_percent(row["success_rate"])] if says else []
+        table.append(cells)
+    return [*header, *(["completed"] if says else [])], table
+
+
+def _sections(told: Mapping[str, Any], folder: Any) -> Iterator[Section]:
+    ended, unfinished = told["summary"]["episodes"], told["unfinished"]
     text = (
-        f"{rollout['episodes']} episodes ended. Returns are means with their standard errors; a row "
-        "holds the episodes of one context."
-        if rollout["episodes"]
-        else "No episode ended: more steps would let some."
+        f"{told['num_envs']} environments took {told['steps']} steps each with the policy "
+        f"{told['policy']}. {ended} episodes ended"
     )
-    sections = [Section("Returns", text, (table["header"], table["rows"]), order=5)]
-    pictures = run.manifest.get("rollout_pictures") or ()
-    if pictures:
-        shown = tuple((path, label) for path, label in pictures)
-        sections.append(Section("Contexts", "The first frame of each.", pictures=shown, order=6))
-    return sections
+    if unfinished:
+        text += (
+            f"; {unfinished} were under way at the end and are not counted, "
+            "so that long episodes are somewhat rarer here than they are"
+        )
+    yield Section("Returns by context", f"{text}.", returns_table(told), order=5)
+    if series := _series(folder):
+        yield Section(
+            "Returns over time", order=6, series=series, axes=("step", "return"), joined=False
+        )
+    if (folder / CONTEXTS).is_file():
+        caption = "how levels of each context begin"
+        yield Section("Contexts", pictures=((CONTEXTS, caption),), order=7)
+
+
+def _series(folder: Any) -> dict[str, list[tuple[float, float]]]:
+    """Give the returns of episodes at the steps where they ended, by context if these are few."""
+    episodes = read_episodes(folder)[:MOST_POINTS]
+    axes = Axes(episode.context for episode in episodes)
+    series: dict[str, list[tuple[float, float]]] = {}
+    for episode in episodes:
+        name = ", ".join(f"{n} {v}" for n, v in axes.key(episode.context)) or "all"
+        series.setdefault(name, []).append((episode.step, episode.total))
+    if len(series) <= MOST_SERIES:
+        return series
+    return {"all contexts": [point for points in series.values() for point in points]}
+
+
+def _number(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.3g}"
+
+
+def _percent(value: float | None) -> str:
+    return NOTHING if value is None else f"{100 * value:.1f} %"

@@ -1,60 +1,77 @@
-"""The task `rollout`: let a policy act in environments, and keep what came of it."""
+"""The task `rollout`: let a policy act in environments for so many steps."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field, model_validator
 
 from genhub.api import Needs, PluginConfig, Run, Task
 
-__all__ = ["Rollout", "RolloutConfig"]
+__all__ = ["POLICY_SUFFIX", "Rollout", "RolloutConfig"]
+
+POLICY_SUFFIX = ".safetensors"
+OWN = ("random", "script")
 
 
 class RolloutConfig(PluginConfig):
-    """What acts, and for how long."""
+    """Block `task: {type: rollout}`."""
 
-    policy: Literal["random", "script"] | str = Field(
+    policy: str = Field(
         "random",
         min_length=1,
-        description="random, script, or a safetensors file with a convolutional policy",
+        description="random, script, or a .safetensors file that holds a policy",
         json_schema_extra={"format": "path"},
     )
-    actions: list[int] = Field(
-        default_factory=list, max_length=100_000, description="what policy script does, repeated"
+    script: list[int | str | list[float]] = Field(
+        default_factory=list,
+        description="actions of policy script, in turn and repeated: numbers, names, 'right*20'",
     )
-    greedy: bool = Field(
-        False, description="a policy from a file takes its best action instead of drawing one"
+    steps: int = Field(500, ge=1, le=100_000_000, description="steps of each environment")
+    num_envs: int = Field(8, ge=1, le=65536, description="environments that step together")
+    films: int | list[int] = Field(
+        2, description="how many environments are filmed, from the first on, or their numbers"
     )
-    steps: int = Field(1000, ge=1, le=10**9, description="steps of every environment")
-    num_envs: int | None = Field(
-        None, ge=1, le=65536, description="environments; default: what their block says, else 8"
-    )
-    films: int = Field(2, ge=0, le=64, description="environments that are filmed, the first ones")
-    film_steps: int = Field(300, ge=1, le=100_000, description="length of a film in steps")
+    film_steps: int = Field(300, ge=1, le=100_000, description="steps of a film")
 
     @model_validator(mode="after")
-    def _script_has_actions(self) -> RolloutConfig:
-        if (self.policy == "script") != bool(self.actions):
+    def _hold_together(self) -> RolloutConfig:
+        if (self.policy == "script") != bool(self.script):
+            said = "is empty" if self.policy == "script" else f"has no effect on {self.policy!r}"
+            raise ValueError(f"script {said}: 'policy: script' and a list of actions go together")
+        if self.policy not in OWN and not self.policy.endswith(POLICY_SUFFIX):
             raise ValueError(
-                "policy script takes its actions from 'actions: [...]', and only that policy does"
+                f"policy is {self.policy!r}, which is neither random, script nor a "
+                f"{POLICY_SUFFIX} file"
+            )
+        wrong = [i for i in self.filmed() if not 0 <= i < self.num_envs]
+        if wrong or (isinstance(self.films, int) and self.films < 0):
+            seen = wrong[0] if wrong else self.films
+            raise ValueError(
+                f"films names environment {seen}; there are {self.num_envs}, counted from 0"
             )
         return self
 
+    def filmed(self) -> list[int]:
+        """Give the numbers of the environments that are filmed, each once."""
+        if isinstance(self.films, int):
+            return list(range(min(self.films, self.num_envs)))
+        return sorted(set(self.films))
+
 
 class Rollout(Task):
-    """Step environments with a policy; episodes, tables by context and films remain."""
+    """Step environments with a policy; returns per context, films and pictures remain."""
 
     Config = RolloutConfig
-    summary = "a policy in environments: returns by context, and films"
+    summary = "returns of a policy in environments, by context, with films"
     reads: ClassVar[frozenset[str]] = frozenset({"environment"})
 
     def needs(self) -> Needs:
-        """Ask for one process: environments step on its threads."""
+        """Ask for one process: environments step on threads of their own."""
         return Needs(world=(1, 1))
 
     def run(self, run: Run) -> None:
-        """Act from the beginning: a run that was cut short is made anew, with the same numbers."""
-        from genhub.rollout.loop import roll_out
+        """Act for the steps that the config asks for."""
+        from genhub.rollout.engine import rollout
 
-        roll_out(run, self.config)
+        rollout(run)
