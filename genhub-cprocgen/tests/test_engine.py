@@ -23,7 +23,11 @@ def built(tmp_path_factory) -> Path:
     if shutil.which("cmake") is None or not (shutil.which("c++") or shutil.which("cl")):
         pytest.skip("needs cmake and a C++ compiler")
     folder = tmp_path_factory.mktemp("engine")
-    options = {"CPROCGEN_PYTHON": "OFF", "CPROCGEN_TESTS": "ON", "Python_EXECUTABLE": sys.executable}
+    options = {
+        "CPROCGEN_PYTHON": "OFF",
+        "CPROCGEN_TESTS": "ON",
+        "Python_EXECUTABLE": sys.executable,
+    }
     options |= {"CMAKE_BUILD_TYPE": "Debug", "CMAKE_CXX_FLAGS_DEBUG": "-O1"}
     settings = [f"-D{name}={value}" for name, value in options.items()]
     _run("cmake", "-S", str(source), "-B", str(folder), *settings)
