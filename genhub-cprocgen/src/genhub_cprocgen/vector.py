@@ -318,7 +318,10 @@ class CProcgenVectorEnv(VectorEnv):
         return context_space(game or self.games[0])
 
     def episode_values(self) -> dict[str, np.ndarray]:
-        """Give what the running levels drew, by name: float64 [N], not-a-number for other games."""
+        """Give what the running levels drew, by name: float64 [N], not-a-number for other games.
+
+        And where there is no level: before the first reset, or where none could be made.
+        """
         self._check_ready()
         return self._contexts.episode_values()
 
@@ -342,7 +345,7 @@ class CProcgenVectorEnv(VectorEnv):
             raise StateError(
                 f"one state per environment is needed: {self.num_envs}, got {len(states)}"
             )
-        before = self.get_state() if self._started else []
+        before = self.get_state()
         for i, state in enumerate(states):
             try:
                 if not isinstance(state, bytes):
