@@ -122,7 +122,8 @@ class CProcgenVectorEnv(VectorEnv):
             self._contexts.replace(contexts, mask)
         if number is not None:
             self._reseed(number)
-        self._contexts.ask(mask, begins=True)
+        if contexts is None:
+            self._contexts.ask(mask, begins=True)
         self._started = True
         self._begin(np.flatnonzero(mask), seeds)
         info = self._info()
@@ -170,12 +171,12 @@ class CProcgenVectorEnv(VectorEnv):
             raise ClosedError("these environments are closed")
         if not self._stepping:
             raise ActionError("no step was begun: call step_async(actions) first")
-        self._stepping = False
-        batch = self._batch
         try:
-            batch.step_wait()
+            self._batch.step_wait()
         except _engine.LevelFailure:
             self._raise_failure()
+        finally:
+            self._stepping = False
         results = self._results
         if self._contexts.sampler is not None:
             self._ask_for_levels(results[1] | results[2])
@@ -269,8 +270,9 @@ class CProcgenVectorEnv(VectorEnv):
 
         `merge` changes only what is named, over the context and rules that were set last; `replace`
         starts from the distribution mode. `now` ends their episodes at once, which the next infos
-        tell in `restarted`, and begins new levels. Raises ContextError, and then nothing has
-        changed; with `now` also LevelGenerationError.
+        tell in `restarted`, and begins new levels. Where contexts come from a function, its next
+        answer replaces what was set. Raises ContextError, and then nothing has changed; with `now`
+        also LevelGenerationError.
         """
         self._check_ready()
         if mode not in ("merge", "replace"):
