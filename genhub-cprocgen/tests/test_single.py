@@ -90,7 +90,7 @@ def test_gymnasiums_own_vectors_take_it():
     env = gymnasium.vector.SyncVectorEnv(makers)
     env.reset(seed=3)
     for action in (4, -1, 4, 4):
-        obs, _, terminated, _, info = env.step(np.full(2, action))
+        obs, *_, info = env.step(np.full(2, action))
     assert obs.shape == (2, 64, 64, 3)
     assert info["level_seed"].shape == (2,)
     env.close()
