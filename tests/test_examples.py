@@ -150,6 +150,24 @@ def test_three_simulated_devices_draw_two_steps_at_once(tmp_path: Path) -> None:
     assert result.metrics["main"]["psnr"] > 25
 
 
+def test_a_grid_of_contexts_shows_which_levels_are_hard(tmp_path: Path) -> None:
+    small = {"output.dir": str(tmp_path), "task.steps": 400, "task.film_steps": 20}
+    result = genhub.run(EXAMPLES / "procgen-contexts.yaml", set=small)
+    config = yaml.safe_load((EXAMPLES / "procgen-contexts.yaml").read_text(encoding="utf-8"))
+    rows = json.loads((result.folder / "manifest.json").read_text())["rollout"]["contexts"]
+    grid = config["environment"]["contexts"]["grid"]
+    known = json.loads((files("genhub_cprocgen") / "data" / "contexts.json").read_text("utf-8"))
+    named = {p["name"] for p in known["parameters"] if p["game"] == "coinrun"}
+    assert set(grid) <= named and len(rows) == 6
+    assert {tuple(sorted(row["context"])) for row in rows} == {tuple(sorted(grid))}
+    easiest, hardest = rows[0], rows[-1]
+    assert hardest["context"] == {name: max(values) for name, values in grid.items()}
+    assert easiest["return_mean"] > hardest["return_mean"]
+    assert [a.kind for a in result.artifacts] == ["video"] * 3
+    page = (result.folder / "report.html").read_text()
+    assert "Returns by context" in page and "how levels of each context begin" in page
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_example_says_what_it_is_for(path: Path) -> None:
     assert path.read_text().startswith("# ")

@@ -13,6 +13,7 @@ PACKAGES = {
     "genhub-core": "genhub",
     "genhub-linfusion": "genhub_linfusion",
     "genhub-asyncdiff": "genhub_asyncdiff",
+    "genhub-cprocgen": "genhub_cprocgen",
 }
 WITH_WEIGHTS = ("genhub-core", "genhub-linfusion")
 

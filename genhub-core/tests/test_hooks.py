@@ -56,7 +56,8 @@ def test_the_cores_own_hooks_are_always_active(
     toys: ToySite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GENHUB_DISABLE")
-    assert used().names() == ["genhub-core:progress", "genhub-core:report", "genhub-core:search"]
+    names = ("progress", "report", "rollout", "search")
+    assert used().names() == [f"genhub-core:{name}" for name in names]
 
 
 def test_calls_go_wrapper_first_normal_last(toys: ToySite) -> None:

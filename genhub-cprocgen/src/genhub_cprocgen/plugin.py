@@ -1,88 +1,103 @@
-"""The environments `cprocgen` of GenHub: `environment: {type: cprocgen, game: coinrun}`."""
+"""The environment plugin of GenHub: `environment: {type: cprocgen, game: coinrun}`."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import warnings
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
 from genhub.api import EnvironmentFactory, PluginConfig
 
+if TYPE_CHECKING:
+    from gymnasium.vector import VectorEnv
+
 __all__ = ["CProcgen", "CProcgenConfig"]
 
 Context = dict[str, Any]
+LAST_LEVEL = 2**31 - 1
 
 
 class CProcgenConfig(PluginConfig):
-    """The fields of `genhub_cprocgen.options.Options` that belong to a config.
-
-    Their number, seed and threads are the task's; contexts are checked when the config is.
-    """
+    """Block `environment: {type: cprocgen}`; the run says how many, on which seed and threads."""
 
     game: str | list[str] = Field(
-        description="a game, several separated by commas, or a list, dealt round robin"
+        min_length=1, description="a game, or several (a list, or with commas), dealt in turn"
     )
-    distribution_mode: Literal["easy", "hard", "extreme", "memory", "exploration"] = Field(
-        "hard", description="the benchmark's mode, as far as the game has it"
+    distribution_mode: str = Field(
+        "hard", description="easy, hard, extreme, memory or exploration, as the game has it"
     )
-    num_levels: int = Field(0, ge=0, description="levels to draw from; 0: all")
-    start_level: int = Field(0, ge=0, description="the first of them")
+    num_levels: int = Field(0, ge=0, le=LAST_LEVEL, description="levels there are; 0: all")
+    start_level: int = Field(0, ge=0, le=LAST_LEVEL, description="the first of these levels")
     use_sequential_levels: bool = Field(
-        False, description="after a won level the next one follows in the same episode"
+        False, description="after a completed level the next one, in the same episode"
     )
-    center_agent: bool = Field(True, description="the camera follows the agent, where it can")
-    use_backgrounds: bool = Field(True, description="draw backgrounds")
-    use_monochrome_assets: bool = Field(False, description="draw rectangles instead of pictures")
-    restrict_themes: bool = Field(False, description="one look per type; changes hit boxes")
-    paint_vel_info: bool = Field(False, description="show the agent's velocity as two squares")
+    center_agent: bool = Field(True, description="keep the agent in the middle, where a game does")
+    use_backgrounds: bool = Field(True, description="draw backgrounds, else black")
+    use_monochrome_assets: bool = Field(False, description="draw plain squares for all sprites")
+    restrict_themes: bool = Field(False, description="one theme per kind of thing")
+    paint_vel_info: bool = Field(False, description="paint the agent's velocity into the corner")
+    use_generated_assets: bool = Field(False, description="sprites that are drawn at random")
     skin: str = Field(
         "builtin",
         min_length=1,
-        description="builtin, or a folder laid out like the benchmark's pictures",
+        description="builtin, or a folder laid out as data/assets of the procgen wheels",
         json_schema_extra={"format": "path"},
     )
-    contexts: Context | list[Context] = Field(
-        default_factory=dict,
-        description="parameters of the game, per game or per environment, fixed or with rules",
+    contexts: Context | list[Context] | None = Field(
+        None, description="values or rules of parameters, by game if there are several, or a list"
     )
     context_visibility: Literal["none", "info", "obs"] = Field(
-        "info", description="obs: observations carry the context's numbers"
+        "info", description="whether infos or observations carry the context"
     )
+    autoreset: Literal["same_step", "next_step", "disabled"] = Field(
+        "same_step", description="what follows the end of an episode"
+    )
+    final_obs: bool = Field(False, description="keep the last frame of an episode")
     observation: Literal["rgb", "rgb_chw", "gray", "none"] = Field(
-        "rgb", description="layout of observations"
+        "rgb", description="layout of observations; none: no pictures"
     )
+    strict_parity: bool = Field(False, description="refuse what leaves the benchmark's behaviour")
 
     @model_validator(mode="after")
-    def _games_take_them(self) -> CProcgenConfig:
+    def _check_all(self) -> CProcgenConfig:
+        """Refuse what the environments would: OptionError and ContextError are ValueErrors."""
         from genhub_cprocgen.options import options_from
         from genhub_cprocgen.samplers import read_contexts
 
-        names = self.game.split(",") if isinstance(self.game, str) else self.game
-        count = len(self.contexts) if isinstance(self.contexts, list) else len(names)
-        options = options_from({**_fields(self), "num_envs": max(1, count)})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            options = options_from({**fields_of(self), "num_envs": self._fewest()})
         read_contexts(options.contexts, options.games, options.distribution_mode)
         return self
 
+    def _fewest(self) -> int:
+        """Give a number of environments that this block allows."""
+        if isinstance(self.contexts, list) and self.contexts:
+            return len(self.contexts)
+        return self.game.count(",") + 1 if isinstance(self.game, str) else len(self.game)
+
+
+def fields_of(config: CProcgenConfig) -> dict[str, Any]:
+    """Give the fields of a block as the environments take them."""
+    return {name: getattr(config, name) for name in CProcgenConfig.model_fields}
+
 
 class CProcgen(EnvironmentFactory):
-    """Procgen's games in one engine."""
+    """The games of the Procgen benchmark, with contexts."""
 
     Config = CProcgenConfig
-    summary = "the games of the Procgen benchmark, with controllable contexts"
-    paper = "Cobbe et al., Leveraging Procedural Generation to Benchmark Reinforcement Learning"
+    summary = "games of the Procgen benchmark, bit for bit, with controllable contexts"
+    paper = "Cobbe et al. 2020, Leveraging Procedural Generation to Benchmark RL, arXiv:1912.01588"
 
-    def make(self, num_envs: int, seed: int, threads: int) -> Any:
-        """Make the environments; the seed decides their sequence of levels."""
+    def make(self, num_envs: int, seed: int, threads: int) -> VectorEnv:
+        """Make `num_envs` environments; levels follow from `seed`, modulo 2**31."""
         from genhub_cprocgen.vector import CProcgenVectorEnv
 
         return CProcgenVectorEnv(
-            **_fields(self.config),
+            **fields_of(self.config),
             num_envs=num_envs,
             rand_seed=seed % 2**31,
             num_threads=threads,
             render_mode="rgb_array",
         )
-
-
-def _fields(config: CProcgenConfig) -> dict[str, Any]:
-    return {name: getattr(config, name) for name in CProcgenConfig.model_fields}

@@ -11,6 +11,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from genhub_cprocgen import _engine
+from genhub_cprocgen.actions import ACTION_NAMES
 from genhub_cprocgen.arguments import (
     ACTIONS,
     check_range,
@@ -62,6 +63,7 @@ class CProcgenVectorEnv(VectorEnv):
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array", "human"], "render_fps": 15}  # noqa: RUF012
+    action_names = ACTION_NAMES
 
     def __init__(self, game: str | Sequence[str] | None = None, **fields: Any) -> None:
         """Check all fields and make the environments; levels are made by the first `reset`."""

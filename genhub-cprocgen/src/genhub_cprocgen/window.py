@@ -18,7 +18,7 @@ class Window:
             import pygame
         except ImportError:
             raise OptionError(
-                'render_mode "human" needs pygame: pip install "genhub-cprocgen[window]"'
+                'a window (render_mode "human") needs pygame: pip install "genhub-cprocgen[window]"'
             ) from None
         self._pygame = pygame
         try:

@@ -18,11 +18,11 @@ from genhub.rollout.episodes import Episodes
 from genhub.rollout.frames import MOST_TILES, Camera, enlarged, grid_of_contexts
 from genhub.rollout.networks import load_policy
 from genhub.rollout.policies import Policy, RandomPolicy, ScriptPolicy
+from genhub.rollout.report import CONTEXTS
 from genhub.rollout.tables import Axes, order_of, returns_by_context, summary_of
 
-__all__ = ["CONTEXTS", "rollout"]
+__all__ = ["rollout"]
 
-CONTEXTS = "contexts.png"
 FPS = 15.0  # of films where neither config nor environments say
 UPDATES = 200  # of the progress that is shown
 

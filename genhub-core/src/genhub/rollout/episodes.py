@@ -35,7 +35,7 @@ class Episode:
     def to_json(self) -> dict[str, Any]:
         """Give the line of episodes.jsonl."""
         line = asdict(self)
-        return {**line, "return": round(line.pop("total"), 6)}
+        return {"return": round(line.pop("total"), 6), **line}
 
 
 class Episodes:

@@ -6,15 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from genhub.api import Section, hookimpl
-from genhub.rollout.engine import CONTEXTS
-from genhub.rollout.episodes import read_episodes
-from genhub.rollout.tables import Axes
 
-__all__ = ["genhub_report", "returns_table"]
+__all__ = ["CONTEXTS", "genhub_report", "returns_table"]
 
 MOST_SERIES = 8
 MOST_POINTS = 2000
 NOTHING = "-"
+CONTEXTS = "contexts.png"
 
 
 @hookimpl
@@ -63,6 +61,9 @@ def _sections(told: Mapping[str, Any], folder: Any) -> Iterator[Section]:
 
 def _series(folder: Any) -> dict[str, list[tuple[float, float]]]:
     """Give the returns of episodes at the steps where they ended, by context if these are few."""
+    from genhub.rollout.episodes import read_episodes
+    from genhub.rollout.tables import Axes
+
     episodes = read_episodes(folder)[:MOST_POINTS]
     axes = Axes(episode.context for episode in episodes)
     series: dict[str, list[tuple[float, float]]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,10 @@ __all__ = ["POLICY_SUFFIX", "Rollout", "RolloutConfig"]
 
 POLICY_SUFFIX = ".safetensors"
 OWN = ("random", "script")
+
+Action = Annotated[int, Field(ge=-(2**31), lt=2**31)]
+Number = Annotated[float, Field(ge=-1e9, le=1e9)]
+Count = Annotated[int, Field(ge=0, le=65536)]
 
 
 class RolloutConfig(PluginConfig):
@@ -23,13 +27,13 @@ class RolloutConfig(PluginConfig):
         description="random, script, or a .safetensors file that holds a policy",
         json_schema_extra={"format": "path"},
     )
-    script: list[int | str | list[float]] = Field(
+    script: list[Action | str | list[Number]] = Field(
         default_factory=list,
         description="actions of policy script, in turn and repeated: numbers, names, 'right*20'",
     )
     steps: int = Field(500, ge=1, le=100_000_000, description="steps of each environment")
     num_envs: int = Field(8, ge=1, le=65536, description="environments that step together")
-    films: int | list[int] = Field(
+    films: Count | list[Count] = Field(
         2, description="how many environments are filmed, from the first on, or their numbers"
     )
     film_steps: int = Field(300, ge=1, le=100_000, description="steps of a film")
@@ -44,11 +48,10 @@ class RolloutConfig(PluginConfig):
                 f"policy is {self.policy!r}, which is neither random, script nor a "
                 f"{POLICY_SUFFIX} file"
             )
-        wrong = [i for i in self.filmed() if not 0 <= i < self.num_envs]
-        if wrong or (isinstance(self.films, int) and self.films < 0):
-            seen = wrong[0] if wrong else self.films
+        wrong = [i for i in self.filmed() if i >= self.num_envs]
+        if wrong:
             raise ValueError(
-                f"films names environment {seen}; there are {self.num_envs}, counted from 0"
+                f"films names environment {wrong[0]}; there are {self.num_envs}, counted from 0"
             )
         return self
 

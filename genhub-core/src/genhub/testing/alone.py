@@ -21,6 +21,8 @@ HEAVY = (
     *("PIL", "scipy", "pandas", "sklearn", "matplotlib", "gymnasium", "torchvision", "triton"),
 )
 
+CHECKING = ("numpy", "gymnasium")  # small enough to check a config with
+
 
 def look(value: str, settings: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Import `module:attribute`, ask its driver what it needs, and import it once more."""
@@ -28,8 +30,11 @@ def look(value: str, settings: Sequence[dict[str, Any]]) -> dict[str, Any]:
     before = set(sys.modules)
     found = reduce(getattr, attribute.split("."), import_module(module)) if attribute else None
     said: dict[str, Any] = {"modules": len(set(sys.modules) - before), "heavy": _heavy()}
-    said["needs"] = [_needs(found, each) for each in settings]
-    said["heavy_needs"] = sorted(set(_heavy()) - set(said["heavy"]))
+    configs = [_config(found, each) for each in settings]
+    checked = set(_heavy())  # what validators of a Config import
+    said["heavy_config"] = sorted(checked - set(said["heavy"]) - set(CHECKING))
+    said["needs"] = ["" if config is None else _needs(found, config) for config in configs]
+    said["heavy_needs"] = sorted(set(_heavy()) - checked)
     said["again"] = _again(module, attribute)
     return said
 
@@ -38,10 +43,17 @@ def _heavy() -> list[str]:
     return sorted(name for name in HEAVY if name in sys.modules)
 
 
-def _needs(found: Any, settings: dict[str, Any]) -> str:
-    """Say what is wrong with `needs`, if anything; settings that are wrong are not its fault."""
+def _config(found: Any, settings: dict[str, Any]) -> Any:
+    """Validate settings; gives None for settings that are wrong."""
     try:
-        config = found.Config.model_validate_json(json.dumps(settings))
+        return found.Config.model_validate_json(json.dumps(settings))
+    except Exception:
+        return None
+
+
+def _needs(found: Any, config: Any) -> str:
+    """Say what is wrong with `needs`, if anything."""
+    try:
         driver = found(config)
     except Exception:
         return ""

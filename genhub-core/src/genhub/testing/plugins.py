@@ -225,6 +225,8 @@ class PluginTests(EntryTests):
 
     def test_needs_are_pure(self) -> None:
         """`needs()` answers from the config alone, without torch: the launcher asks it."""
+        if heavy := self.alone()["heavy_config"]:
+            complain(f"checking a Config imports {', '.join(heavy)}: check it with less")
         for trouble in filter(None, self.alone()["needs"]):
             complain(f"{trouble}: it may depend on the config alone")
         if heavy := self.alone()["heavy_needs"]:
