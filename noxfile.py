@@ -30,7 +30,17 @@ PLUGINS = ["linfusion", "asyncdiff", "cprocgen"]
 PACKAGES = ["core", *PLUGINS]
 # These need the extra [run]. Of folders with a conftest.py the last is found by `import conftest`,
 # and that must be the one of execution.
-HEAVY_CORE_TESTS = ["search", "rollout", "comm", "plan", "launch", "testing", "execution", "shapes", "report"]
+HEAVY_CORE_TESTS = [
+    "search",
+    "rollout",
+    "comm",
+    "plan",
+    "launch",
+    "testing",
+    "execution",
+    "shapes",
+    "report",
+]
 BROWSER_TESTS = "browser"  # and these Chromium
 NOT_ALONE = ["baselines", "machine", "procgen_worker", "two_cores"]  # parts of benchmarks
 # What is measured by `coverage`, as coverage names it, and the tests that prove it.
