@@ -128,9 +128,7 @@ class CProcgenVectorEnv(VectorEnv):
             self._contexts.ask(mask, begins=True)
         self._started = True
         self._begin(np.flatnonzero(mask), seeds)
-        info = self._info()
-        if self.options.final_obs:
-            info["_final_obs"] = np.zeros(self.num_envs, bool)
+        info = self._info(np.zeros(self.num_envs, bool))  # contexts first, for the observation
         return self._observation(), info
 
     def _reseed(self, seed: int) -> None:
@@ -180,11 +178,10 @@ class CProcgenVectorEnv(VectorEnv):
         finally:
             self._stepping = False
         results = self._results
+        ended = results[1] | results[2]
         if self._contexts.sampler is not None:
-            self._ask_for_levels(results[1] | results[2])
-        info = self._info()
-        if self.options.final_obs:
-            info["_final_obs"] = results[1] | results[2]
+            self._ask_for_levels(ended)
+        info = self._info(ended)
         if self.options.copy:
             results = tuple(values.copy() for values in results)
         observation = self._observation(self._out)
@@ -232,7 +229,7 @@ class CProcgenVectorEnv(VectorEnv):
             return image
         return {"image": image, "context": self._contexts.matrix(normalised=True).copy()}
 
-    def _info(self) -> dict[str, Any]:
+    def _info(self, ended: np.ndarray) -> dict[str, Any]:
         batch, options = self._batch, self.options
         if options.copy:
             info: dict[str, Any] = {name: values.copy() for name, values in self._infos.items()}
@@ -244,6 +241,7 @@ class CProcgenVectorEnv(VectorEnv):
         if options.final_obs:
             final = batch.final_observations()
             info["final_obs"] = final.copy() if options.copy and final is not None else final
+            info["_final_obs"] = ended
         begun = self._infos["first"]
         if options.use_sequential_levels:
             begun = begun | self._infos["prev_level_complete"]
