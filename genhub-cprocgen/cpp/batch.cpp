@@ -84,8 +84,9 @@ Batch::Batch(const BatchConfig& config, std::shared_ptr<SkinSet> skins)
   }
   rewards.assign(n, 0);
   episode_return.assign(n, 0);
-  for (auto* flags : {&terminated, &truncated, &first, &prev_level_complete, &waiting})
+  for (auto* flags : {&terminated, &truncated, &first, &prev_level_complete})
     flags->assign(n, 0);
+  waiting.assign(n, 1);
   for (auto* numbers : {&level_seed, &prev_level_seed, &episode_length}) numbers->assign(n, 0);
   actions_.assign(n, 4);
   for (int k = 0; k < 2; ++k) pages_.push_back(std::make_shared<Page>(n * frame_bytes()));
@@ -120,8 +121,8 @@ void Batch::set_sampler(int i, std::vector<SamplerRow> rows) {
 
 std::vector<double> Batch::episode_values(int i) const {
   const Env& env = *slots_.at(i).env;
-  std::vector<double> values(env.table().episode_value_count);
-  env.episode_values(values.data());
+  std::vector<double> values(env.table().episode_value_count, kUnset);
+  if (slots_.at(i).ready) env.episode_values(values.data());
   return values;
 }
 
@@ -258,6 +259,7 @@ void Batch::next_level(int i, const int32_t* seed) {
   slot.won = false;
   level_seed[i] = slot.level_seed;
   slot.failure.clear();
+  slot.ready = false;
   waiting[i] = 0;
   try {
     std::vector<double> row = slot.pending;
@@ -267,6 +269,7 @@ void Batch::next_level(int i, const int32_t* seed) {
                          static_cast<double>(steps_), slot.env->distribution_mode(), row.data());
     slot.levels += 1;
     slot.env->new_level(slot.level_seed, row.data());
+    slot.ready = true;
   } catch (const std::exception& error) {
     fail(i, error.what());
   }
@@ -274,6 +277,7 @@ void Batch::next_level(int i, const int32_t* seed) {
 
 void Batch::fail(int i, const char* reason) {
   slots_[i].failure = reason;
+  slots_[i].ready = false;
   waiting[i] = 1;
   failed_.store(true, std::memory_order_relaxed);
 }
@@ -281,9 +285,11 @@ void Batch::fail(int i, const char* reason) {
 void Batch::gather_failures() {
   failures_.clear();
   if (!failed_.exchange(false)) return;
-  for (int i = 0; i < size(); ++i)
-    if (!slots_[i].failure.empty())
-      failures_.push_back({i, slots_[i].level_seed, slots_[i].failure});
+  for (int i = 0; i < size(); ++i) {
+    if (slots_[i].failure.empty()) continue;
+    failures_.push_back({i, slots_[i].level_seed, slots_[i].failure});
+    slots_[i].failure.clear();
+  }
   throw LevelFailure(failures_[0].reason);
 }
 
@@ -291,7 +297,7 @@ void Batch::draw(int i, const Page& page) {
   if (config_.layout == Layout::none) return;
   Slot& slot = slots_[i];
   uint8_t* out = page.data() + i * frame_bytes();
-  if (!slot.failure.empty()) {
+  if (!slot.ready) {
     std::memset(out, 0, frame_bytes());
     return;
   }
@@ -317,6 +323,10 @@ void Batch::draw(int i, const Page& page) {
 
 void Batch::render(int i, int side, uint8_t* rgb) {
   Slot& slot = slots_.at(i);
+  if (!slot.ready) {
+    std::memset(rgb, 0, size_t(side) * side * 3);
+    return;
+  }
   draw_view(*slot.env, *slot.skin, side, rgb);
 }
 
@@ -332,7 +342,8 @@ void Batch::slot_fields(Slot& slot, Archive& archive) {
   archive("episode_return", slot.episode_return);
   archive("episode_length", slot.episode_length);
   archive("levels", slot.levels);
-  slot.env->archive(archive);
+  archive("ready", slot.ready);
+  if (slot.ready) slot.env->archive(archive);
 }
 
 std::string Batch::header(int i) const {
