@@ -7,8 +7,8 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
-from conftest import GAMES
 
+from conftest import GAMES
 from genhub_cprocgen import _engine
 
 ASSETS = json.loads((files("genhub_cprocgen") / "data" / "assets.json").read_text(encoding="utf-8"))
