@@ -60,3 +60,10 @@ def test_no_two_backgrounds_look_alike(game):
     for i, a in enumerate(seen):
         assert (a[..., 3] == 255).all()
         assert all(abs(a - b).mean() > 1 for b in seen[i + 1 :]), f"{game} background {i}"
+
+
+def test_types_without_a_picture_get_badges_that_differ():
+    skin = _engine.Skin()
+    badges = [small(skin.sprite("maze", kind, 0)) for kind in (30, 31, 32)]
+    assert all(badge[..., 3].mean() > 100 for badge in badges)
+    assert abs(badges[0] - badges[1]).mean() > 1 < abs(badges[1] - badges[2]).mean()
