@@ -1,12 +1,14 @@
-"""Learn to find the cheese in mazes that grow: PPO of stable-baselines3 with easing contexts.
+"""Learn to run to the coin while the way gets longer: PPO of stable-baselines3, easing contexts.
 
     pip install "genhub-cprocgen[train]"
     python examples/procgen_train.py --output procgen-train
 
-Mazes begin at 3 x 3 cells and grow to 7 x 7 over the first half of the steps; an episode has 40
-steps. Every few thousand steps the policy is tried, without learning, on 7 x 7 mazes of levels that
-it has never seen. What remains in the output folder: `curve.json` and `curve.png`, and
-`policy.safetensors`, which `genhub run` can roll out: `task: {type: rollout, policy: FILE}`.
+Levels of coinrun begin with one flat section and so much time that chance finds the coin now and
+then. Over the first half of the steps they grow to three sections, with pits and saws, and the time
+shrinks. Every few thousand steps the policy is tried, without learning, on levels of the last kind
+that it has never seen. What remains in the output folder:
+`curve.json` and `curve.png`, and `policy.safetensors`, which `genhub run` can roll out:
+`task: {type: rollout, policy: FILE}`.
 """
 
 from __future__ import annotations
@@ -28,28 +30,30 @@ from torch import nn
 
 import genhub_cprocgen as cp
 
-GAME = {"game": "maze", "distribution_mode": "easy", "observation": "rgb_chw"}
-WORLD = {"world_dim": 7, "min_maze_dim": 3, "max_episode_steps": 40, "goal_reward": 1.0}
-TARGET = {**WORLD, "min_maze_dim": 7, "max_maze_dim": 7}
+GAME = {"game": "coinrun", "distribution_mode": "easy", "observation": "rgb_chw"}
+TARGET = {"max_section_num": 3, "max_difficulty": 3, "max_episode_steps": 100, "goal_reward": 1.0}
 TRAIN_LEVELS = {"start_level": 0, "num_levels": 100_000}
 TEST_LEVELS = {"start_level": 1_000_000, "num_levels": 100_000}
 TRIED = 256  # episodes of a trial
 
 
 def easing(steps: int) -> dict[str, Any]:
-    """Give the context whose mazes grow over the first half of the steps."""
-    return {**WORLD, "max_maze_dim": {"schedule": [[0, 3], [steps // 2, 7]]}}
+    """Give the context that becomes the target over the first half of the steps."""
+    begin = {"max_section_num": 1, "max_difficulty": 1, "max_episode_steps": 400}
+    rules = {
+        name: {"schedule": [[0, value], [steps // 2, TARGET[name]]]}
+        for name, value in begin.items()
+    }
+    return {**TARGET, **rules}
 
 
-class Games(VecEnv):  # type: ignore[misc]
+class Games(VecEnv):
     """A vector environment of ours in the form that stable-baselines3 takes."""
 
     def __init__(self, num_envs: int, **fields: Any) -> None:
         self.env = cp.make_vec(num_envs=num_envs, final_obs=True, **GAME, **fields)
         self.render_mode = None
-        super().__init__(
-            num_envs, self.env.single_observation_space, self.env.single_action_space
-        )
+        super().__init__(num_envs, self.env.single_observation_space, self.env.single_action_space)
 
     def reset(self) -> np.ndarray:
         return self.env.reset()[0]
@@ -88,8 +92,8 @@ class Games(VecEnv):  # type: ignore[misc]
         return [False] * self.num_envs
 
 
-class SmallCnn(BaseFeaturesExtractor):  # type: ignore[misc]
-    """Two convolutions and a hidden layer: enough for mazes of 7 x 7 cells."""
+class SmallCnn(BaseFeaturesExtractor):
+    """Two convolutions and a hidden layer: enough to see coins, pits and saws."""
 
     def __init__(self, space: Any, features_dim: int = 128) -> None:
         super().__init__(space, features_dim)
@@ -102,8 +106,8 @@ class SmallCnn(BaseFeaturesExtractor):  # type: ignore[misc]
         return self.layers(observations)
 
 
-def share_found(choose: Any, seed: int) -> tuple[float, float]:
-    """Try a policy on new 7 x 7 mazes; gives the share that it solves, and its mean length."""
+def share_completed(choose: Any, seed: int) -> tuple[float, float]:
+    """Try a policy on new levels; gives the share that it completes, and the mean length."""
     env = cp.make_vec(num_envs=64, contexts=TARGET, rand_seed=seed, **GAME, **TEST_LEVELS)
     observation, _ = env.reset()
     won: list[bool] = []
@@ -120,7 +124,7 @@ def share_found(choose: Any, seed: int) -> tuple[float, float]:
     return float(np.mean(won)), float(np.mean(lengths))
 
 
-class Trials(BaseCallback):  # type: ignore[misc]
+class Trials(BaseCallback):
     """Tries the policy every so many steps and keeps the curve."""
 
     def __init__(self, every: int, folder: Path) -> None:
@@ -138,15 +142,17 @@ class Trials(BaseCallback):  # type: ignore[misc]
 
     def add(self) -> None:
         """Try the policy and write the curve."""
-        found, length = share_found(lambda o: self.model.predict(o, deterministic=False)[0], 1)
+        completed, length = share_completed(
+            lambda o: self.model.predict(o, deterministic=False)[0], 1
+        )
         env = self.training_env.env
-        column = env.context_names().index("max_maze_dim")
-        largest = env.context_matrix()[:, column].mean()
-        point = {"steps": self.num_timesteps, "found": found, "length": length}
-        self.points.append({**point, "largest_maze": float(largest)})
+        column = env.context_names().index("max_section_num")
+        sections = float(env.context_matrix()[:, column].mean())
+        point = {"steps": self.num_timesteps, "completed": completed, "length": length}
+        self.points.append({**point, "most_sections": sections})
         print(
-            f"{self.num_timesteps:>8} steps: {100 * found:5.1f} % of new mazes solved, "
-            f"mean length {length:.1f}; training on mazes up to {largest:.1f}",
+            f"{self.num_timesteps:>8} steps: {100 * completed:5.1f} % of new levels completed, "
+            f"mean length {length:.1f}; training on at most {sections:.1f} sections",
             flush=True,
         )
 
@@ -161,9 +167,9 @@ def save(folder: Path, model: Any, points: Sequence[dict[str, float]], about: An
     (folder / "curve.json").write_text(json.dumps({**about, "points": points}, indent=1) + "\n")
     figure, axes = pyplot.subplots(figsize=(6, 3.5), layout="constrained")
     steps = [point["steps"] for point in points]
-    axes.plot(steps, [100 * p["found"] for p in points], marker="o", label="PPO")
-    axes.axhline(100 * about["random"]["found"], color="grey", linestyle="--", label="random")
-    axes.set(xlabel="steps", ylabel="% of new 7 x 7 mazes solved", ylim=(0, 100))
+    axes.plot(steps, [100 * p["completed"] for p in points], marker="o", label="PPO")
+    axes.axhline(100 * about["random"]["completed"], color="grey", linestyle="--", label="random")
+    axes.set(xlabel="steps", ylabel="% of new levels completed", ylim=(0, 100))
     axes.legend()
     figure.savefig(folder / "curve.png", dpi=120)
     try:
@@ -177,7 +183,7 @@ def save(folder: Path, model: Any, points: Sequence[dict[str, float]], about: An
 def main() -> None:
     """Train, with the curve as it goes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=150_000)
+    parser.add_argument("--steps", type=int, default=100_000)
     parser.add_argument("--num-envs", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("procgen-train"))
@@ -185,10 +191,13 @@ def main() -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     env = Games(args.num_envs, contexts=easing(args.steps), rand_seed=args.seed, **TRAIN_LEVELS)
     dice = np.random.default_rng(args.seed)
-    found, length = share_found(lambda o: dice.integers(0, 15, len(o)), 1)
-    print(f"chance: {100 * found:.1f} % of new mazes solved, mean length {length:.1f}", flush=True)
+    completed, length = share_completed(lambda o: dice.integers(0, 15, len(o)), 1)
+    print(
+        f"chance: {100 * completed:.1f} % of new levels completed, mean length {length:.1f}",
+        flush=True,
+    )
     model = PPO(
-        "CnnPolicy", env, n_steps=64, batch_size=512, n_epochs=4, learning_rate=7e-4, gamma=0.97,
+        "CnnPolicy", env, n_steps=32, batch_size=256, n_epochs=4, learning_rate=1e-3, gamma=0.98,
         ent_coef=0.01, clip_range=0.2, seed=args.seed, device="cpu",
         policy_kwargs={"features_extractor_class": SmallCnn, "net_arch": []},
     )  # fmt: skip
@@ -201,7 +210,7 @@ def main() -> None:
         "seed": args.seed,
         "seconds": round(time.perf_counter() - begun, 1),
         "cpu_seconds": round(time.process_time() - cpu, 1),
-        "random": {"found": found, "length": length},
+        "random": {"completed": completed, "length": length},
     }
     save(args.output, model, trials.points, about)
     env.close()

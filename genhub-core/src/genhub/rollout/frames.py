@@ -25,9 +25,9 @@ class Camera:
     def __init__(self, env: Any) -> None:
         self._env = env
         space = env.single_observation_space
-        spaces = getattr(space, "spaces", None)
-        self._key = "image" if isinstance(spaces, Mapping) and "image" in spaces else None
-        self._layout = _layout(spaces["image"] if self._key is not None else space)
+        inner: Any = getattr(space, "spaces", None)
+        self._key = "image" if isinstance(inner, Mapping) and "image" in inner else None
+        self._layout = _layout(space if self._key is None else inner["image"])
         self.works = bool(self._layout) or env.render_mode == "rgb_array"
 
     def frames(self, observation: Any, places: Sequence[int]) -> list[NDArray[np.uint8]]:
@@ -81,7 +81,7 @@ def _caption(name: str, value: Any) -> str:
 
 def _layout(space: Any) -> str:
     """Say how a picture lies in an observation: HWC, CHW, HW, or not at all."""
-    shape = getattr(space, "shape", None) or ()
+    shape: tuple[int, ...] = getattr(space, "shape", None) or ()
     if getattr(space, "dtype", None) != np.uint8 or min(shape, default=0) < 1:
         return ""
     if len(shape) == 3 and shape[2] in (1, 3):
