@@ -30,8 +30,19 @@ PLUGINS = ["linfusion", "asyncdiff", "cprocgen"]
 PACKAGES = ["core", *PLUGINS]
 # These need the extra [run]. Of folders with a conftest.py the last is found by `import conftest`,
 # and that must be the one of execution.
-HEAVY_CORE_TESTS = ["search", "rollout", "comm", "plan", "launch", "testing", "execution", "shapes", "report"]
+HEAVY_CORE_TESTS = [
+    "search",
+    "rollout",
+    "comm",
+    "plan",
+    "launch",
+    "testing",
+    "execution",
+    "shapes",
+    "report",
+]
 BROWSER_TESTS = "browser"  # and these Chromium
+NOT_ALONE = ["baselines", "machine", "procgen_worker", "two_cores"]  # parts of benchmarks
 # What is measured by `coverage`, as coverage names it, and the tests that prove it.
 MEASURED = ["*/genhub/config/*", "*/genhub/plan/*", "*/genhub/registry.py"]
 LEAST_BRANCHES = 0.95
@@ -257,9 +268,24 @@ def bench(session: nox.Session) -> None:
     """Run the benchmarks and store their figures; arguments name some of them."""
     python = _thin(session, "bench", PACKAGES)
     every = [path.stem for path in sorted((ROOT / "benchmarks").glob("*.py"))]
-    chosen = session.posargs or [n for n in every if n not in ("baselines", "machine", "two_cores")]
+    chosen = session.posargs or [n for n in every if n not in NOT_ALONE]
     for name in chosen:
         session.run(python, str(ROOT / "benchmarks" / f"{name}.py"), external=True)
+
+
+@nox.session
+def parity(session: nox.Session) -> None:
+    """Step the benchmark library beside genhub-cprocgen: 10,000 steps of every game and mode.
+
+    Needs a Python for which procgen-mirror has wheels. Arguments are those of the tool:
+    `-- --games maze --modes easy --steps 100000 --seed 7`.
+    """
+    session.install("procgen-mirror", "numpy<2")
+    reference = str(Path(session.bin) / "python")
+    python = _thin(session, "parity", ["core", "cprocgen"])
+    tool = _tests_elsewhere(session, "genhub-cprocgen") / "live" / "parity.py"
+    command = [python, str(tool), "--reference", reference, *session.posargs]
+    session.run(*command, env={"PYTHONPATH": "", "OMP_NUM_THREADS": "1"}, external=True)
 
 
 @nox.session(venv_backend="none")

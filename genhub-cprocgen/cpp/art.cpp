@@ -4,7 +4,9 @@
 
 namespace cprocgen {
 
-Fill lit(Tone base) { return linear({0.2, 0.05}, {0.75, 1}, lighter(base, 0.28), darker(base, 0.16)); }
+Fill lit(Tone base) {
+  return linear({0.2, 0.05}, {0.75, 1}, lighter(base, 0.28), darker(base, 0.16));
+}
 
 void inked_disc(Painter& p, double x, double y, double r, const Fill& f, double line) {
   p.disc(x, y, r, kInk);
@@ -70,7 +72,8 @@ void paint_ground_top(Painter& p, const Ground& ground, uint32_t seed) {
   Contour shadow = edge;
   for (Point& at : shadow) at.y = at.y > 0 ? at.y + 0.055 : 0;
   p.polygon(shadow, darker(ground.dark, 0.3));
-  p.polygon(edge, linear({0, 0}, {0, 0.34}, lighter(ground.crust, 0.1), darker(ground.crust, 0.12)));
+  p.polygon(edge,
+            linear({0, 0}, {0, 0.34}, lighter(ground.crust, 0.1), darker(ground.crust, 0.12)));
   p.box(0, 0, 1, 0.075, lighter(ground.crust, 0.35));
 }
 
@@ -81,7 +84,8 @@ void paint_bricks(Painter& p, Tone brick, Tone mortar, int rows, uint32_t seed) 
     for (int i = -1; i < rows / 2 + 1; ++i) {
       const double w = 2 * h, x = (i + (j % 2) * 0.5) * w;
       const int column = ((i % (rows / 2)) + rows / 2) % (rows / 2);
-      const Tone face = mixed(darker(brick, 0.14), lighter(brick, 0.14), cell_noise(column, j, seed));
+      const Tone face =
+          mixed(darker(brick, 0.14), lighter(brick, 0.14), cell_noise(column, j, seed));
       p.box(x + gap / 2, j * h + gap / 2, w - gap, h - gap, darker(face, 0.22));
       p.box(x + gap / 2, j * h + gap / 2, w - gap * 1.5, h - gap * 1.7, lighter(face, 0.16));
       p.box(x + gap, j * h + gap, w - gap * 2, h - gap * 2.2, face);
@@ -105,7 +109,8 @@ void paint_rock(Painter& p, Tone base, uint32_t seed, double edge) {
   Contour outline;
   const int corners = 11;
   for (int k = 0; k < corners; ++k) {
-    const double angle = k * 2 * 3.14159265 / corners, r = edge * (0.84 + 0.16 * cell_noise(k, 0, seed));
+    const double angle = k * 2 * 3.14159265 / corners,
+                 r = edge * (0.84 + 0.16 * cell_noise(k, 0, seed));
     outline.push_back({0.5 + r * std::cos(angle), 0.5 + r * std::sin(angle)});
   }
   inked_polygon(p, outline, lit(base), 0.04);

@@ -1,4 +1,5 @@
-// What the built-in pictures of all games share: one ink, one light, the same way of drawing a body.
+// What the built-in pictures of all games share: one ink, one light, the same way of drawing a
+// body.
 #pragma once
 
 #include "painter.h"

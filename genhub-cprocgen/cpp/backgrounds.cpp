@@ -28,14 +28,16 @@ void paint_planet(Painter& p, uint32_t seed) {
   const double r = 0.08 + 0.16 * cell_noise(3, 0, seed), a = p.aspect();
   const Tone base = from_hsv(cell_noise(4, 0, seed), 0.45, 0.72);
   p.disc(x, y, r * 1.08, faint(base, 0.16));
-  p.disc(x, y, r, radial({x - r * 0.5 / a, y - r * 0.5}, r * 1.5, lighter(base, 0.3), darker(base, 0.75)));
+  p.disc(x, y, r,
+         radial({x - r * 0.5 / a, y - r * 0.5}, r * 1.5, lighter(base, 0.3), darker(base, 0.75)));
   if (cell_noise(5, 0, seed) < 0.5) return;
   const Tone ring = lighter(base, 0.45);
   p.ellipse(x, y + r * 0.1, r * 1.7 / a, r * 0.12, faint(ring, 0.55), -14);
 }
 
 // Offsets one plank or slab from the next by a shade.
-void paint_slabs(Painter& p, Tone base, int columns, int rows, double shift, double gap, uint32_t seed) {
+void paint_slabs(Painter& p, Tone base, int columns, int rows, double shift, double gap,
+                 uint32_t seed) {
   p.all(darker(base, 0.4));
   for (int j = 0; j < rows; ++j) {
     for (int i = -1; i < columns; ++i) {
@@ -52,7 +54,8 @@ void paint_meadow(Painter& p, Tone base, Tone tuft, uint32_t seed) {
     return mixed(darker(base, 0.2), lighter(base, 0.1), cloud_noise(at.x * 6, at.y * 6, seed));
   });
   for (int k = 0; k < 150; ++k) {
-    const double x = cell_noise(k, 0, seed), y = cell_noise(k, 1, seed), lean = cell_noise(k, 2, seed) - 0.5;
+    const double x = cell_noise(k, 0, seed), y = cell_noise(k, 1, seed),
+                 lean = cell_noise(k, 2, seed) - 0.5;
     p.stroke({{x, y}, {x + 0.02 * lean, y - 0.02}}, 0.006, tuft);
     p.stroke({{x + 0.008, y}, {x + 0.012 + 0.02 * lean, y - 0.015}}, 0.005, tuft);
   }
@@ -93,15 +96,24 @@ void paint_space(Painter& p, int index) {
 void paint_floor(Painter& p, int index) {
   const uint32_t seed = 300 + index;
   switch (index % 9) {
-    case 0: return paint_slabs(p, tone(0x545a68), 8, 8, 0, 0.06, seed);
-    case 1: return paint_meadow(p, tone(0x3f7a3c), tone(0x6fae55), seed);
-    case 2: return paint_grit(p, tone(0x7a5a3c), seed);
-    case 3: return paint_slabs(p, tone(0x6e4a30), 3, 12, 0.45, 0.03, seed);
-    case 4: return paint_grit(p, tone(0x4c5560), seed);
-    case 5: return paint_slabs(p, tone(0x3d5a6a), 6, 6, 0, 0.05, seed);
-    case 6: return paint_meadow(p, tone(0x5a6a2f), tone(0x97a04c), seed);
-    case 7: return paint_slabs(p, tone(0x5b4a5e), 6, 12, 0.5, 0.07, seed);
-    default: return paint_grit(p, tone(0x2f4a45), seed);
+    case 0:
+      return paint_slabs(p, tone(0x545a68), 8, 8, 0, 0.06, seed);
+    case 1:
+      return paint_meadow(p, tone(0x3f7a3c), tone(0x6fae55), seed);
+    case 2:
+      return paint_grit(p, tone(0x7a5a3c), seed);
+    case 3:
+      return paint_slabs(p, tone(0x6e4a30), 3, 12, 0.45, 0.03, seed);
+    case 4:
+      return paint_grit(p, tone(0x4c5560), seed);
+    case 5:
+      return paint_slabs(p, tone(0x3d5a6a), 6, 6, 0, 0.05, seed);
+    case 6:
+      return paint_meadow(p, tone(0x5a6a2f), tone(0x97a04c), seed);
+    case 7:
+      return paint_slabs(p, tone(0x5b4a5e), 6, 12, 0.5, 0.07, seed);
+    default:
+      return paint_grit(p, tone(0x2f4a45), seed);
   }
 }
 
@@ -127,8 +139,8 @@ void paint_underwater(Painter& p, int index) {
   for (int k = 0; k < 9 + index; ++k) {
     const double x = cell_noise(k, 0, seed), tall = 0.12 + 0.2 * cell_noise(k, 1, seed);
     const double sway = 0.02 + 0.02 * cell_noise(k, 2, seed);
-    p.curve({{x, 1}, {x + sway, 1 - tall * 0.4}, {x - sway, 1 - tall * 0.75}, {x + sway, 1 - tall}}, 0.018,
-            mixed(tone(0x2f9a6a), depth, 0.35 + 0.4 * cell_noise(k, 3, seed)));
+    p.curve({{x, 1}, {x + sway, 1 - tall * 0.4}, {x - sway, 1 - tall * 0.75}, {x + sway, 1 - tall}},
+            0.018, mixed(tone(0x2f9a6a), depth, 0.35 + 0.4 * cell_noise(k, 3, seed)));
   }
   for (int k = 0; k < 26; ++k) {
     const double r = 0.005 + 0.012 * cell_noise(k, 6, seed);

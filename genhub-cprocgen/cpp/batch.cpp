@@ -11,6 +11,7 @@ namespace {
 
 constexpr char kMagic[] = "CPROCGEN";
 constexpr int kStateVersion = 1;
+constexpr size_t kMostPages = 4;
 
 Mode mode_of(const std::string& name) {
   for (int m = 0; m < kModes; ++m)
@@ -30,10 +31,9 @@ int channels(Layout layout) {
 
 }  // namespace
 
-void Batch::Aligned::resize(size_t bytes) {
-  storage.assign(bytes + 64, 0);
-  const auto address = reinterpret_cast<uintptr_t>(storage.data());
-  data = storage.data() + (64 - address % 64) % 64;
+Page::Page(size_t bytes) : storage_(bytes + 64) {
+  const auto address = reinterpret_cast<uintptr_t>(storage_.data());
+  data_ = storage_.data() + (64 - address % 64) % 64;
 }
 
 Batch::Batch(const BatchConfig& config, std::shared_ptr<SkinSet> skins)
@@ -63,8 +63,9 @@ Batch::Batch(const BatchConfig& config, std::shared_ptr<SkinSet> skins)
     flags->assign(n, 0);
   for (auto* numbers : {&level_seed, &prev_level_seed, &episode_length}) numbers->assign(n, 0);
   actions_.assign(n, 4);
-  for (Aligned& page : pages_) page.resize(n * frame_bytes());
-  if (config.final_obs) final_.resize(n * frame_bytes());
+  for (int k = 0; k < 2; ++k) pages_.push_back(std::make_shared<Page>(n * frame_bytes()));
+  page_ = pages_[0];
+  if (config.final_obs) final_ = std::make_shared<Page>(n * frame_bytes());
   seed(config.rand_seed);
 }
 
@@ -113,7 +114,7 @@ void Batch::step_async(const int32_t* actions, bool defer) {
                                     " has no running episode: reset it before it is stepped");
   std::copy(actions, actions + size(), actions_.begin());
   defer_ = defer;
-  page_ = 1 - page_;
+  turn_page();
   steps_ += size();
   pool_.begin(size(), [this](int i) { step_one(i); });
 }
@@ -124,20 +125,45 @@ void Batch::step_wait() {
 }
 
 void Batch::start(const std::vector<int>& indices, const int32_t* level_seeds, bool turn_page) {
-  if (turn_page) {
-    std::memcpy(pages_[1 - page_].data, pages_[page_].data, size() * frame_bytes());
-    page_ = 1 - page_;
+  if (turn_page && !config_.keep_pages) {
+    const std::shared_ptr<Page> last = page_;
+    this->turn_page();
+    std::memcpy(page_->data(), last->data(), size() * frame_bytes());
   }
-  pool_.begin(static_cast<int>(indices.size()), [this, &indices, level_seeds](int k) {
+  const bool all = turn_page && config_.keep_pages;  // whoever holds the last page may write to it
+  pool_.begin(static_cast<int>(indices.size()), [this, &indices, level_seeds, all](int k) {
     const int i = indices[k];
     slots_[i].episode_return = 0;
     slots_[i].episode_length = 0;
     first[i] = 1;
     next_level(i, level_seeds ? &level_seeds[k] : nullptr);
-    draw(i, pages_[page_].data);
+    if (!all) draw(i, *page_);
   });
   pool_.finish();
+  if (all) draw_all();
   gather_failures();
+}
+
+void Batch::draw_all() {
+  turn_page();
+  pool_.begin(size(), [this](int i) { draw(i, *page_); });
+  pool_.finish();
+}
+
+void Batch::turn_page() {
+  if (!config_.keep_pages) {
+    page_ = pages_[page_ == pages_[0] ? 1 : 0];
+    return;
+  }
+  page_.reset();
+  for (const std::shared_ptr<Page>& page : pages_) {
+    if (page.use_count() > 1) continue;
+    page_ = page;
+    return;
+  }
+  page_ = std::make_shared<Page>(size() * frame_bytes());
+  if (pages_.size() == kMostPages) pages_.erase(pages_.begin());
+  pages_.push_back(page_);
 }
 
 void Batch::step_one(int i) {
@@ -146,7 +172,7 @@ void Batch::step_one(int i) {
   } catch (const std::exception& error) {
     fail(i, error.what());
   }
-  if (!waiting[i] || !defer_) draw(i, pages_[page_].data);
+  if (!waiting[i] || !defer_) draw(i, *page_);
 }
 
 void Batch::advance(int i) {
@@ -186,7 +212,7 @@ void Batch::end_episode(int i, const Outcome& outcome) {
   episode_length[i] = slot.episode_length;
   slot.episode_return = 0;
   slot.episode_length = 0;
-  if (config_.final_obs) draw(i, final_.data);
+  if (config_.final_obs) draw(i, *final_);
   if (config_.autoreset != Autoreset::same_step || defer_) {
     waiting[i] = 1;
     first[i] = defer_ && config_.autoreset == Autoreset::same_step;
@@ -237,10 +263,10 @@ void Batch::gather_failures() {
   throw LevelFailure(failures_[0].reason);
 }
 
-void Batch::draw(int i, uint8_t* page) {
+void Batch::draw(int i, const Page& page) {
   if (config_.layout == Layout::none) return;
   Slot& slot = slots_[i];
-  uint8_t* out = page + i * frame_bytes();
+  uint8_t* out = page.data() + i * frame_bytes();
   if (!slot.failure.empty()) {
     std::memset(out, 0, frame_bytes());
     return;
@@ -264,8 +290,6 @@ void Batch::draw(int i, uint8_t* page) {
     }
   }
 }
-
-void Batch::redraw(int i) { draw(i, pages_[page_].data); }
 
 void Batch::render(int i, int side, uint8_t* rgb) {
   Slot& slot = slots_.at(i);
@@ -331,7 +355,6 @@ void Batch::set_state(int i, const std::string& state) {
   slots_[i] = std::move(loaded);
   waiting[i] = waits;
   level_seed[i] = slots_[i].level_seed;
-  redraw(i);
 }
 
 }  // namespace cprocgen

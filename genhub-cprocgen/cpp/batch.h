@@ -27,7 +27,21 @@ struct BatchConfig {
   Layout layout = Layout::rgb;
   Autoreset autoreset = Autoreset::same_step;
   bool final_obs = false;
+  // Pages of observations that somebody still holds are never drawn on again; otherwise two take
+  // turns.
+  bool keep_pages = false;
   int threads = 1;
+};
+
+// Memory for the observations of one step, aligned for devices.
+class Page {
+ public:
+  explicit Page(size_t bytes = 0);
+  uint8_t* data() const { return data_; }
+
+ private:
+  std::vector<uint8_t> storage_;
+  uint8_t* data_;
 };
 
 // An environment whose level could not be made, and why.
@@ -58,7 +72,7 @@ class Batch {
   void dismiss_threads() { pool_.dismiss(); }
 
   // Begins a new level in some environments: the given one, or the next of their sequence.
-  // `turn_page`: the observations go to the other buffer, so that the last ones stay as they were.
+  // `turn_page`: the observations go to another page, so that the last ones stay as they were.
   void start(const std::vector<int>& indices, const int32_t* level_seeds, bool turn_page);
 
   // Seeds the sequences of levels anew, as at the construction with this rand_seed.
@@ -66,8 +80,8 @@ class Batch {
 
   int size() const { return static_cast<int>(slots_.size()); }
   size_t frame_bytes() const;
-  const uint8_t* observations() const { return pages_[page_].data; }
-  const uint8_t* final_observations() const { return final_.data; }
+  const std::shared_ptr<Page>& observations() const { return page_; }
+  const std::shared_ptr<Page>& final_observations() const { return final_; }
   const std::vector<Failure>& failures() const { return failures_; }
   uint64_t steps() const { return steps_; }
 
@@ -80,10 +94,11 @@ class Batch {
   std::vector<double> episode_values(int i) const;
 
   std::string get_state(int i);
-  void set_state(int i, const std::string& state);  // throws StateError, leaving the old state
+  // Throws StateError, leaving the old state. Draws nothing: draw_all() does.
+  void set_state(int i, const std::string& state);
   Snapshot snapshot(int i) { return slots_.at(i).env->snapshot(); }
   void render(int i, int side, uint8_t* rgb);
-  void redraw(int i);
+  void draw_all();  // on another page
 
   // One element per environment, of the last step.
   std::vector<float> rewards, episode_return;
@@ -117,19 +132,14 @@ class Batch {
     }
   };
 
-  struct Aligned {
-    std::vector<uint8_t> storage;
-    uint8_t* data = nullptr;
-    void resize(size_t bytes);
-  };
-
   void step_one(int i);
   void advance(int i);
   void play(int i, int action);
   void end_episode(int i, const Outcome& outcome);
   void next_level(int i, const int32_t* seed);
   void fail(int i, const char* reason);
-  void draw(int i, uint8_t* page);
+  void draw(int i, const Page& page);
+  void turn_page();
   void gather_failures();
   template <class Archive>
   void slot_fields(Slot& slot, Archive& archive);
@@ -138,8 +148,8 @@ class Batch {
   BatchConfig config_;
   std::vector<Slot> slots_;
   Pool pool_;
-  Aligned pages_[2], final_;
-  int page_ = 0;
+  std::vector<std::shared_ptr<Page>> pages_;
+  std::shared_ptr<Page> page_, final_;  // page_: of the last step
   std::vector<int32_t> actions_;
   bool defer_ = false;
   uint64_t steps_ = 0;

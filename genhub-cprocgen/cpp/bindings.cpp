@@ -40,12 +40,27 @@ nb::ndarray<nb::numpy, T> copy(const T* data, std::initializer_list<size_t> shap
   return nb::ndarray<nb::numpy, T>(own, shape.size(), shape.begin(), owner);
 }
 
-nb::object frames(nb::handle self, const Batch& batch, Layout layout, const uint8_t* data) {
+nb::object frames(const Batch& batch, Layout layout, const std::shared_ptr<Page>& page) {
+  if (layout == Layout::none || !page) return nb::none();
+  nb::capsule holder(new std::shared_ptr<Page>(page), [](void* p) noexcept {
+    delete static_cast<std::shared_ptr<Page>*>(p);
+  });
   const size_t n = batch.size(), side = Batch::kSide;
-  if (layout == Layout::none || data == nullptr) return nb::none();
-  if (layout == Layout::rgb) return nb::cast(view(self, data, n, side, side, size_t(3)));
-  if (layout == Layout::gray) return nb::cast(view(self, data, n, side, side));
-  return nb::cast(view(self, data, n, size_t(3), side, side));
+  const uint8_t* data = page->data();
+  if (layout == Layout::rgb) return nb::cast(view(holder, data, n, side, side, size_t(3)));
+  if (layout == Layout::gray) return nb::cast(view(holder, data, n, side, side));
+  return nb::cast(view(holder, data, n, size_t(3), side, side));
+}
+
+// Actions as the batch takes them; throws std::invalid_argument.
+std::vector<int32_t> actions_of(const Vector<int64_t>& given, const Batch& batch) {
+  if (given.size() != size_t(batch.size()))
+    throw std::invalid_argument("one action per environment is needed");
+  const int64_t* first = given.data();
+  for (size_t i = 0; i < given.size(); ++i)
+    if (first[i] < -1 || first[i] > 14)
+      throw std::invalid_argument("actions must lie in -1..14");
+  return {first, first + given.size()};
 }
 
 // The batch and what of its construction Python asks for again.
@@ -168,6 +183,7 @@ BatchConfig config_of(const std::vector<std::string>& games, const std::vector<s
   c.layout = layout_of(nb::cast<std::string>(options["observation"]));
   c.autoreset = autoreset_of(nb::cast<std::string>(options["autoreset"]));
   c.final_obs = nb::cast<bool>(options["final_obs"]);
+  c.keep_pages = nb::cast<bool>(options["copy"]);
   c.threads = std::max(1, nb::cast<int>(options["num_threads"]));
   return c;
 }
@@ -191,21 +207,18 @@ void def_flags(nb::class_<BatchObject>& type, const char* name,
 void def_stepping(nb::class_<BatchObject>& type) {
   type.def(
           "step",
-          [](BatchObject& self, Vector<int32_t> actions, bool defer) {
+          [](BatchObject& self, Vector<int64_t> given, bool defer) {
             Batch& batch = self.get();
-            if (actions.size() != size_t(batch.size()))
-              throw std::invalid_argument("one action per environment is needed");
+            const std::vector<int32_t> actions = actions_of(given, batch);
             nb::gil_scoped_release release;
             batch.step(actions.data(), defer);
           },
           "actions"_a, "defer"_a = false)
       .def(
           "step_async",
-          [](BatchObject& self, Vector<int32_t> actions, bool defer) {
+          [](BatchObject& self, Vector<int64_t> given, bool defer) {
             Batch& batch = self.get();
-            if (actions.size() != size_t(batch.size()))
-              throw std::invalid_argument("one action per environment is needed");
-            batch.step_async(actions.data(), defer);
+            batch.step_async(actions_of(given, batch).data(), defer);
           },
           "actions"_a, "defer"_a = false)
       .def("step_wait",
@@ -229,6 +242,12 @@ void def_stepping(nb::class_<BatchObject>& type) {
             batch.start(chosen, level_seeds.empty() ? nullptr : level_seeds.data(), turn_page);
           },
           "indices"_a, "level_seeds"_a = std::vector<int32_t>(), "turn_page"_a = true)
+      .def("draw_all",
+           [](BatchObject& self) {
+             Batch& batch = self.get();
+             nb::gil_scoped_release release;
+             batch.draw_all();
+           })
       .def("seed", [](BatchObject& self, int32_t seed) { self.get().seed(seed); })
       .def_prop_ro("failures",
                    [](BatchObject& self) {
@@ -306,11 +325,11 @@ void def_batch(nb::module_& m) {
   def_states(type);
   type.def("observations", [](nb::handle self) {
     auto& object = nb::cast<BatchObject&>(self);
-    return frames(self, object.get(), object.layout, object.get().observations());
+    return frames(object.get(), object.layout, object.get().observations());
   });
   type.def("final_observations", [](nb::handle self) {
     auto& object = nb::cast<BatchObject&>(self);
-    return frames(self, object.get(), object.layout, object.get().final_observations());
+    return frames(object.get(), object.layout, object.get().final_observations());
   });
   def_view(type, "rewards", &Batch::rewards);
   def_view(type, "episode_return", &Batch::episode_return);

@@ -8,7 +8,7 @@ void CellAxis::build(const float* starts, int count, float extent, int source, i
   index_.clear();
   const int64_t step = sample_step(extent, source);
   for (int k = 0; k < count; ++k) {
-    const Axis axis = sample_axis(starts[k], extent, step, source, size);
+    const Axis axis = sample_by_steps(starts[k], extent, step, source, size);
     cells_.push_back({axis.span, static_cast<int>(index_.size())});
     for (int pixel = axis.span.first; pixel < axis.span.last; ++pixel)
       index_.push_back(static_cast<uint16_t>(axis.source(pixel)));
@@ -70,7 +70,8 @@ void CellSheet::find_runs() {
       }
       last = now;
     }
-    lines_.push_back({pixel_span(tops_[row], extent_, size_), first, static_cast<int>(runs_.size())});
+    lines_.push_back(
+        {pixel_span(tops_[row], extent_, size_), first, static_cast<int>(runs_.size())});
   }
 }
 

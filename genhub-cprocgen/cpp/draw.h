@@ -133,10 +133,15 @@ class Scene {
 
   void draw_cell(Canvas& canvas, int value, const CellLook& look, const Rect& rect) {
     switch (look.kind) {
-      case CellLook::Kind::picture: return canvas.picture(rect, *look.image);
-      case CellLook::Kind::plain: return canvas.fill(rect, look.color);
-      case CellLook::Kind::custom: game_.draw_cell(canvas, rect, value); return;
-      default: return;
+      case CellLook::Kind::picture:
+        return canvas.picture(rect, *look.image);
+      case CellLook::Kind::plain:
+        return canvas.fill(rect, look.color);
+      case CellLook::Kind::custom:
+        game_.draw_cell(canvas, rect, value);
+        return;
+      default:
+        return;
     }
   }
 
@@ -175,9 +180,10 @@ class Scene {
     const float side = static_cast<float>(0.2 * canvas_.size());
     const Entity& a = game_.agent();
     const auto shade = [](float v, float most) {
-      const float level = static_cast<float>(0.5 * v / most + 0.5);
-      const int byte = std::clamp(static_cast<int>(255 * level), 0, 255);
-      return Color{static_cast<uint8_t>(byte), static_cast<uint8_t>(byte), static_cast<uint8_t>(byte)};
+      const float level = most > 0 ? static_cast<float>(0.5 * v / most + 0.5) : 0.5f;
+      const int byte = static_cast<int>(std::clamp(255 * level, 0.0f, 255.0f));
+      return Color{static_cast<uint8_t>(byte), static_cast<uint8_t>(byte),
+                   static_cast<uint8_t>(byte)};
     };
     canvas_.fill({0, 0, side, side}, shade(a.vx, game_.maxspeed));
     canvas_.fill({side, 0, side, side}, shade(a.vy, game_.max_jump));
@@ -268,9 +274,9 @@ class Scene {
     const Span xs = pixel_span(rect.x, rect.w, kFrame), ys = pixel_span(rect.y, rect.h, kFrame);
     const int reach = camera_.unit >= 2 ? 1 : 2 + static_cast<int>(2 / camera_.unit);
     canvas.clip(xs, ys);
-    draw_behind(canvas, {std::max(x - reach, 0), std::max(y - reach, 0),
-                         std::min(x + reach, game_.width - 1),
-                         std::min(y + reach, game_.height - 1)});
+    draw_behind(canvas,
+                {std::max(x - reach, 0), std::max(y - reach, 0),
+                 std::min(x + reach, game_.width - 1), std::min(y + reach, game_.height - 1)});
     canvas.unclip();
   }
 

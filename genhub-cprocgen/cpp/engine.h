@@ -144,6 +144,8 @@ class Game : public World, public Env {
       try {
         self().game_reset();
         break;
+      } catch (const HopelessLevelError&) {
+        throw;
       } catch (const LevelError&) {
         if (rejected == kMostRejectedLevels) throw;
       }

@@ -41,7 +41,8 @@ template <class Height>
 void paint_ridge(Painter& p, const Fill& f, Height height) {
   constexpr int kSteps = 160;
   Contour ridge{{0, 1}};
-  for (int k = 0; k <= kSteps; ++k) ridge.push_back({k / double{kSteps}, 1 - height(k / double{kSteps})});
+  for (int k = 0; k <= kSteps; ++k)
+    ridge.push_back({k / double{kSteps}, 1 - height(k / double{kSteps})});
   ridge.push_back({1, 1});
   p.polygon(ridge, f);
 }
@@ -92,11 +93,14 @@ void paint_forest(Painter& p, const Sky& sky, uint32_t seed) {
       const double x = (k + cell_noise(k, layer, seed)) / (26 - 5 * layer);
       const double tall = 0.2 + 0.16 * cell_noise(k, layer + 9, seed) + 0.05 * layer;
       for (int part = 0; part < 3; ++part) {
-        const double y = 1 - ground - tall * (0.3 + 0.28 * part), w = tall * (0.32 - 0.07 * part) / p.aspect();
-        p.polygon({{x - w, y + tall * 0.22}, {x + w, y + tall * 0.22}, {x, y - tall * 0.24}}, darker(c, 0.06 * (2 - part)));
+        const double y = 1 - ground - tall * (0.3 + 0.28 * part),
+                     w = tall * (0.32 - 0.07 * part) / p.aspect();
+        p.polygon({{x - w, y + tall * 0.22}, {x + w, y + tall * 0.22}, {x, y - tall * 0.24}},
+                  darker(c, 0.06 * (2 - part)));
       }
     }
-    paint_ridge(p, darker(c, 0.15), [&](double x) { return ground + 0.05 * smooth_noise(x * 6, layer, seed); });
+    paint_ridge(p, darker(c, 0.15),
+                [&](double x) { return ground + 0.05 * smooth_noise(x * 6, layer, seed); });
   }
 }
 
@@ -152,12 +156,16 @@ void paint_beach(Painter& p, const Sky& sky, uint32_t seed) {
   paint_ridge(p, vertical(tone(0xf0dcae), tone(0xd0b080)),
               [&](double x) { return 0.2 + 0.06 * smooth_noise(x * 3, 1, seed); });
   for (int k = 0; k < 3; ++k) {
-    const double x = (k + 0.2 + 0.6 * cell_noise(k, 5, seed)) / 3, tip = x + 0.05, top = 0.4 + 0.1 * cell_noise(k, 6, seed);
+    const double x = (k + 0.2 + 0.6 * cell_noise(k, 5, seed)) / 3, tip = x + 0.05,
+                 top = 0.4 + 0.1 * cell_noise(k, 6, seed);
     p.curve({{x, 0.86}, {x + 0.015, 0.65}, {tip, top}}, 0.022, tone(0x7a5a40));
     for (int leaf = 0; leaf < 6; ++leaf) {
       const double angle = 3.3 + leaf * 0.6, reach = 0.13;
-      p.curve({{tip, top}, {tip + 0.5 * reach * std::cos(angle) / p.aspect(), top + 0.5 * reach * std::sin(angle) - 0.02},
-               {tip + reach * std::cos(angle) / p.aspect(), top + reach * std::sin(angle) + 0.05}}, 0.022, tone(0x4f8f56));
+      p.curve({{tip, top},
+               {tip + 0.5 * reach * std::cos(angle) / p.aspect(),
+                top + 0.5 * reach * std::sin(angle) - 0.02},
+               {tip + reach * std::cos(angle) / p.aspect(), top + reach * std::sin(angle) + 0.05}},
+              0.022, tone(0x4f8f56));
     }
   }
 }
@@ -166,7 +174,8 @@ void paint_candy(Painter& p, const Sky& sky, uint32_t seed) {
   for (int layer = 0; layer < 3; ++layer) {
     const Tone c = mixed(from_hsv(cell_noise(layer, 0, seed), 0.3, 0.86), sky.far, 0.3);
     for (int k = 0; k < 7; ++k) {
-      const double x = (k + cell_noise(k, layer, seed)) / 7, y = 0.45 + 0.1 * layer + 0.1 * cell_noise(k, 4, seed);
+      const double x = (k + cell_noise(k, layer, seed)) / 7,
+                   y = 0.45 + 0.1 * layer + 0.1 * cell_noise(k, 4, seed);
       p.stroke({{x, y}, {x, 1}}, 0.016, lighter(c, 0.5));
       p.disc(x, y, 0.06, mixed(c, sky.light, 0.25));
       p.ring(x, y, 0.042, 0.014, lighter(c, 0.6));
@@ -180,9 +189,15 @@ void paint_candy(Painter& p, const Sky& sky, uint32_t seed) {
 
 void paint_islands(Painter& p, const Sky& sky, uint32_t seed) {
   for (int k = 0; k < 11; ++k) {
-    const double x = cell_noise(k, 1, seed), y = 0.2 + 0.065 * k, w = (0.05 + 0.06 * cell_noise(k, 2, seed)) * (0.6 + 0.05 * k);
+    const double x = cell_noise(k, 1, seed), y = 0.2 + 0.065 * k,
+                 w = (0.05 + 0.06 * cell_noise(k, 2, seed)) * (0.6 + 0.05 * k);
     const Tone c = between(sky, k / 10.0);
-    p.blob({{x - w, y}, {x - w * 0.5, y + w * 0.9}, {x + 0.1 * w, y + w * 1.7}, {x + w * 0.6, y + w * 0.8}, {x + w, y}}, darker(c, 0.15));
+    p.blob({{x - w, y},
+            {x - w * 0.5, y + w * 0.9},
+            {x + 0.1 * w, y + w * 1.7},
+            {x + w * 0.6, y + w * 0.8},
+            {x + w, y}},
+           darker(c, 0.15));
     p.ellipse(x, y, w * 1.05, w * 0.32, mixed(c, tone(0x7fc070), 0.45));
     p.ellipse(x, y - w * 0.07, w * 0.98, w * 0.22, mixed(lighter(c, 0.2), tone(0xa0d888), 0.45));
   }

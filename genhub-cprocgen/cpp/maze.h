@@ -68,16 +68,16 @@ class MazeGenerator {
 
   // Puts an object on a free cell that is neither used nor the corner of the maze.
   int place(Random& random, int object) {
-    const auto usable = [](int k) { return k != -1 && k != 0; };
-    if (std::none_of(free_.begin(), free_.end(), usable))
-      throw LevelError("the maze has no free cell left for another object");
+    if (placed_ + 1 >= static_cast<int>(free_.size()))
+      throw LevelError("the maze has fewer free cells than there are things to place");
     int m;
     do {
       m = random.below(static_cast<int>(free_.size()));
-    } while (!usable(free_[m]));
+    } while (free_[m] == -1 || free_[m] == 0);
     const int k = free_[m];
     cells_[array(k)] = object;
     free_[m] = -1;
+    ++placed_;
     return k;
   }
 
@@ -184,6 +184,7 @@ class MazeGenerator {
   int dim_, side_;
   std::vector<int> cells_;
   std::vector<int> free_;
+  int placed_ = 0;
 };
 
 }  // namespace cprocgen

@@ -85,7 +85,8 @@ void Painter::turn(Point centre, double degrees) {
 // Turned in pixels, so that nothing is sheared in pictures that are not square.
 Point Painter::placed(Point p) const {
   const double x = (p.x - centre_.x) * width_, y = (p.y - centre_.y) * height_;
-  return {centre_.x * width_ + x * cosine_ - y * sine_, centre_.y * height_ + x * sine_ + y * cosine_};
+  return {centre_.x * width_ + x * cosine_ - y * sine_,
+          centre_.y * height_ + x * sine_ + y * cosine_};
 }
 
 void Painter::put(int x, int y, Tone c, double cover) {
@@ -162,12 +163,14 @@ void Painter::box(double x, double y, double w, double h, const Fill& f) {
 
 void Painter::rounded(double x, double y, double w, double h, double r, const Fill& f) {
   const double ax = std::min(rx(r), w / 2), ay = std::min(ry(r), h / 2);
-  const Point corners[4] = {{x + w - ax, y + h - ay}, {x + ax, y + h - ay}, {x + ax, y + ay}, {x + w - ax, y + ay}};
+  const Point corners[4] = {
+      {x + w - ax, y + h - ay}, {x + ax, y + h - ay}, {x + ax, y + ay}, {x + w - ax, y + ay}};
   Contour contour;
   for (int corner = 0; corner < 4; ++corner) {
     for (int k = 0; k <= 8; ++k) {
       const double angle = (corner + k / 8.0) * kPi / 2;
-      contour.push_back({corners[corner].x + ax * std::cos(angle), corners[corner].y + ay * std::sin(angle)});
+      contour.push_back(
+          {corners[corner].x + ax * std::cos(angle), corners[corner].y + ay * std::sin(angle)});
     }
   }
   fill({contour}, f);
@@ -177,7 +180,8 @@ void Painter::ellipse(double x, double y, double rx, double ry, const Fill& f, d
   Contour contour;
   const double s = std::sin(degrees * kPi / 180), c = std::cos(degrees * kPi / 180);
   for (int k = 0; k < 48; ++k) {
-    const double u = rx * width_ * std::cos(k * kPi / 24), v = ry * height_ * std::sin(k * kPi / 24);
+    const double u = rx * width_ * std::cos(k * kPi / 24),
+                 v = ry * height_ * std::sin(k * kPi / 24);
     contour.push_back({x + (u * c - v * s) / width_, y + (u * s + v * c) / height_});
   }
   fill({contour}, f);
@@ -201,7 +205,8 @@ void Painter::star(double x, double y, double outer, double inner, int tips, con
                    double degrees) {
   Contour contour;
   for (int k = 0; k < 2 * tips; ++k) {
-    const double angle = k * kPi / tips + (degrees - 90) * kPi / 180, r = k % 2 == 0 ? outer : inner;
+    const double angle = k * kPi / tips + (degrees - 90) * kPi / 180,
+                 r = k % 2 == 0 ? outer : inner;
     contour.push_back({x + rx(r) * std::cos(angle), y + ry(r) * std::sin(angle)});
   }
   fill({contour}, f);
@@ -224,7 +229,8 @@ void Painter::stroke(const Contour& points, double width, const Fill& f, bool cl
     const double dx = (b.x - a.x) * width_, dy = (b.y - a.y) * height_, length = std::hypot(dx, dy);
     if (length == 0) continue;
     const double nx = -dy / length * half / width_, ny = dx / length * half / height_;
-    pieces.push_back({{a.x - nx, a.y - ny}, {b.x - nx, b.y - ny}, {b.x + nx, b.y + ny}, {a.x + nx, a.y + ny}});
+    pieces.push_back(
+        {{a.x - nx, a.y - ny}, {b.x - nx, b.y - ny}, {b.x + nx, b.y + ny}, {a.x + nx, a.y + ny}});
   }
   fill(pieces, f);
 }
@@ -239,7 +245,9 @@ Image Painter::image() const {
   image.height = height_;
   image.opaque = true;
   image.pixels.reserve(pixels_.size());
-  const auto byte = [](float v) { return static_cast<uint8_t>(std::clamp(v, 0.0f, 1.0f) * 255 + 0.5f); };
+  const auto byte = [](float v) {
+    return static_cast<uint8_t>(std::clamp(v, 0.0f, 1.0f) * 255 + 0.5f);
+  };
   for (const Premultiplied& p : pixels_) {
     image.pixels.push_back({byte(p.r), byte(p.g), byte(p.b), byte(p.a)});
     image.opaque = image.opaque && image.pixels.back().a == 255;
@@ -248,7 +256,8 @@ Image Painter::image() const {
 }
 
 double cell_noise(int x, int y, uint32_t seed) {
-  uint32_t h = static_cast<uint32_t>(x) * 0x8da6b343u ^ static_cast<uint32_t>(y) * 0xd8163841u ^ seed * 0xcb1ab31fu;
+  uint32_t h = static_cast<uint32_t>(x) * 0x8da6b343u ^ static_cast<uint32_t>(y) * 0xd8163841u ^
+               seed * 0xcb1ab31fu;
   h = (h ^ h >> 15) * 0x2c1b3c6du;
   h = (h ^ h >> 12) * 0x297a2d39u;
   return (h ^ h >> 15) / 4294967296.0;
@@ -258,7 +267,8 @@ double tiling_noise(double x, double y, int period, uint32_t seed) {
   const int x0 = static_cast<int>(std::floor(x)), y0 = static_cast<int>(std::floor(y));
   const double wx = fade(x - x0), wy = fade(y - y0);
   const auto at = [&](int i, int j) {
-    return cell_noise(((x0 + i) % period + period) % period, ((y0 + j) % period + period) % period, seed);
+    return cell_noise(((x0 + i) % period + period) % period, ((y0 + j) % period + period) % period,
+                      seed);
   };
   return spread(spread(at(0, 0), at(1, 0), wx), spread(at(0, 1), at(1, 1), wx), wy);
 }

@@ -114,7 +114,8 @@ void Painter::shade(F f) {
     for (int x = 0; x < width_; ++x) {
       Premultiplied& p = pixels_[static_cast<size_t>(y) * width_ + x];
       const double a = p.a > 0 ? p.a : 1;
-      const Tone c = f(Point{(x + 0.5) / width_, (y + 0.5) / height_}, Tone{p.r / a, p.g / a, p.b / a, p.a});
+      const Tone c =
+          f(Point{(x + 0.5) / width_, (y + 0.5) / height_}, Tone{p.r / a, p.g / a, p.b / a, p.a});
       p = {static_cast<float>(c.r * c.a), static_cast<float>(c.g * c.a),
            static_cast<float>(c.b * c.a), static_cast<float>(c.a)};
     }

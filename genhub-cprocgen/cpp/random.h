@@ -12,6 +12,11 @@ struct LevelError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// The same where other draws would not help either.
+struct HopelessLevelError : LevelError {
+  using LevelError::LevelError;
+};
+
 class Random {
  public:
   static constexpr int kWords = 624;

@@ -48,7 +48,8 @@ unsigned opacity_of(float alpha) {
   return (static_cast<unsigned>(alpha * 256) * 255) >> 8;
 }
 
-void fade_row(uint8_t* out, const Pixel* source, const uint16_t* index, int count, unsigned opacity) {
+void fade_row(uint8_t* out, const Pixel* source, const uint16_t* index, int count,
+              unsigned opacity) {
   for (int k = 0; k < count; ++k) blend_pixel(out + 3 * k, fade(source[index[k]], opacity));
 }
 
@@ -148,7 +149,7 @@ int64_t sample_step(double extent, int source) {
   return static_cast<int64_t>(65536 / (extent / source));
 }
 
-Axis sample_axis(double start, double extent, int64_t step, int source, int size) {
+Axis sample_by_steps(double start, double extent, int64_t step, int source, int size) {
   Axis axis{pixel_span(start, extent, size), 0, step};
   if (axis.span.empty()) return {{0, 0}, 0, 0};
   axis.start = -floor_of(-((axis.span.first + 0.5 - start) * static_cast<double>(step))) - 1;
@@ -163,7 +164,7 @@ Axis sample_axis(double start, double extent, int64_t step, int source, int size
 
 Axis sample_axis(double start, double extent, int source, int size) {
   if (!(extent > 0 && extent < 1e8)) return {{0, 0}, 0, 0};
-  return sample_axis(start, extent, sample_step(extent, source), source, size);
+  return sample_by_steps(start, extent, sample_step(extent, source), source, size);
 }
 
 // The same for a picture turned by a half: its last source pixel comes first.
@@ -263,8 +264,9 @@ int source_of(int64_t walked, int size) {
 
 void Canvas::rotated(const Rect& r, const Image& image, bool mirrored, unsigned opacity,
                      float degrees) {
-  constexpr double kSpeck = 0.001;   // smaller than that, steps of 16.16 mean nothing
-  constexpr double kTie = 0.000001;  // a border through a pixel's centre: as if the centre were less
+  constexpr double kSpeck = 0.001;  // smaller than that, steps of 16.16 mean nothing
+  constexpr double kTie =
+      0.000001;  // a border through a pixel's centre: as if the centre were less
   const auto [sine, cosine] = turn_of(degrees);
   const double cx = r.x + r.w / 2, cy = r.y + r.h / 2;
   const double half_w = (std::fabs(r.w * cosine) + std::fabs(r.h * sine)) / 2 + 1;
@@ -292,8 +294,8 @@ void Canvas::rotated(const Rect& r, const Image& image, bool mirrored, unsigned 
     uint8_t* out = pixel(first, y);
     for (int x = first; x < last; ++x, out += 3, at_u += u.across, at_v += v.across) {
       const int column = source_of(at_u, image.width);
-      const Pixel p = image.row(source_of(at_v, image.height))
-                          [mirrored ? image.width - 1 - column : column];
+      const Pixel p =
+          image.row(source_of(at_v, image.height))[mirrored ? image.width - 1 - column : column];
       put_pixel(out, opacity < 255 ? fade(p, opacity) : p);
     }
   }
@@ -309,8 +311,8 @@ void Canvas::tiles(const Rect& r, const Image& image, float ratio, bool mirrored
                     !hidden_ && r.h >= size_;
   for (int k = 0; k < count; ++k) {
     const float offset = extent * k;
-    const Rect tile = across ? Rect{r.x + offset, r.y, extent, r.h}
-                             : Rect{r.x, r.y + offset, r.w, extent};
+    const Rect tile =
+        across ? Rect{r.x + offset, r.y, extent, r.h} : Rect{r.x, r.y + offset, r.w, extent};
     if (kept) {
       Strips::own().draw(*this, tile, image, clip_x_, clip_y_);
     } else {

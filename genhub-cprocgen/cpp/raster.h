@@ -67,12 +67,14 @@ struct Axis {
   Span span;
   int64_t start, step;
 
-  int source(int pixel) const { return static_cast<int>((start + (pixel - span.first) * step) >> 16); }
+  int source(int pixel) const {
+    return static_cast<int>((start + (pixel - span.first) * step) >> 16);
+  }
 };
 Axis sample_axis(double start, double extent, int source, int size);
 // The same with the step worked out before, for many of one extent above 0.
 int64_t sample_step(double extent, int source);
-Axis sample_axis(double start, double extent, int64_t step, int source, int size);
+Axis sample_by_steps(double start, double extent, int64_t step, int source, int size);
 
 // Rotation in degrees as the benchmark derives it from radians.
 float degrees_of(float radians);

@@ -106,10 +106,11 @@ void Canvas::ellipse(const Rect& r, Color c, float alpha) {
   const Span xs = pixel_span(cx - rx - 1, 2 * rx + 2, size_);
   const Span ys = pixel_span(cy - ry - 1, 2 * ry + 2, size_);
   for (int y = ys.first; y < ys.last; ++y) {
-    for (int x = xs.first; x < xs.last; ++x) {
-      const double u = (x + 0.5 - cx) / rx, v = (y + 0.5 - cy) / ry;
-      if (u * u + v * v <= 1) mix(pixel(x, y), c, opacity);
-    }
+    const double v = (y + 0.5 - cy) / ry, reach = 1 - v * v;
+    if (reach < 0) continue;
+    const double half = rx * std::sqrt(reach);
+    const Span run = intersect(pixel_span(cx - half, 2 * half, size_), xs);
+    for (int x = run.first; x < run.last; ++x) mix(pixel(x, y), c, opacity);
   }
 }
 
@@ -123,7 +124,8 @@ void Canvas::line(double x0, double y0, double x1, double y1, double width, Colo
     for (int x = xs.first; x < xs.last; ++x) {
       const double dx = x + 0.5 - x0, dy = y + 0.5 - y0;
       const double along = dx * ux + dy * uy, off = dy * ux - dx * uy;
-      if (along >= -half && along <= length + half && std::fabs(off) <= half) mix(pixel(x, y), c, 255);
+      if (along >= -half && along <= length + half && std::fabs(off) <= half)
+        mix(pixel(x, y), c, 255);
     }
   }
 }

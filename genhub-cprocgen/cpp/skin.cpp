@@ -98,7 +98,8 @@ void SkinSet::set_sprite(const std::string& game, int type, int theme, Image ima
   if (!found) throw std::invalid_argument("there is no game " + game);
   const PictureType* types = found->table->types;
   const auto* end = types + found->table->type_count;
-  const auto* of_type = std::find_if(types, end, [&](const PictureType& t) { return t.type == type; });
+  const auto* of_type =
+      std::find_if(types, end, [&](const PictureType& t) { return t.type == type; });
   if (of_type == end || theme < 0 || theme >= of_type->count) {
     throw std::invalid_argument(game + " has no picture of type " + std::to_string(type) +
                                 ", theme " + std::to_string(theme));
@@ -113,7 +114,8 @@ void SkinSet::set_background(const std::string& group, int index, Image image) {
   const auto* found = std::find_if(kBackgroundGroups, end,
                                    [&](const BackgroundGroup& g) { return group == g.name; });
   if (found == end || index < 0 || index >= found->count) {
-    throw std::invalid_argument("there is no background " + std::to_string(index) + " in group " + group);
+    throw std::invalid_argument("there is no background " + std::to_string(index) + " in group " +
+                                group);
   }
   const std::lock_guard<std::mutex> lock(mutex_);
   backgrounds_[group][{0, index}] = std::make_shared<const Image>(std::move(image));

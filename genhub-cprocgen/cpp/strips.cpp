@@ -6,7 +6,8 @@
 namespace cprocgen {
 namespace {
 
-bool continues(const std::vector<uint16_t>& columns, int skipped, const std::vector<uint16_t>& run) {
+bool continues(const std::vector<uint16_t>& columns, int skipped,
+               const std::vector<uint16_t>& run) {
   return skipped + run.size() <= columns.size() &&
          std::equal(run.begin(), run.end(), columns.begin() + skipped);
 }
@@ -64,7 +65,8 @@ void Strips::draw(const Canvas& canvas, const Rect& r, const Image& image, Span 
   const Span xs = intersect(across.span, clip_x), ys = intersect(down.span, clip_y);
   if (xs.empty() || ys.empty()) return;
   index_.clear();
-  for (int x = xs.first; x < xs.last; ++x) index_.push_back(static_cast<uint16_t>(across.source(x)));
+  for (int x = xs.first; x < xs.last; ++x)
+    index_.push_back(static_cast<uint16_t>(across.source(x)));
   const int skipped = xs.first - round_pixel(r.x);
   const Strip& strip = find(canvas, r, image, skipped, index_);
   const bool ready = continues(strip.columns, skipped, index_);

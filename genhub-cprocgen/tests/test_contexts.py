@@ -6,15 +6,15 @@ import math
 
 import numpy as np
 import pytest
-from conftest import GAME_MODES, GAMES
 from gymnasium import spaces
 
 import genhub_cprocgen as cp
+from conftest import GAME_MODES, GAMES
 from genhub_cprocgen.contexts import documented_games, parameters_of, rules, table
 from genhub_cprocgen.samplers import read_context
 
 REFUSED = [
-    ("maze", {"goal_rewards": 1}, 'has no parameter \'goal_rewards\'; did you mean "goal_reward"?'),
+    ("maze", {"goal_rewards": 1}, "has no parameter 'goal_rewards'; did you mean \"goal_reward\"?"),
     ("maze", {"num_goals": 1.5}, "maze: num_goals must be a whole number, got 1.5"),
     ("maze", {"num_goals": True}, "maze: num_goals must be a whole number, got True"),
     ("maze", {"num_goals": "2"}, "maze: num_goals must be a whole number, got '2'"),

@@ -7,9 +7,9 @@ import zlib
 
 import numpy as np
 import pytest
-from conftest import GAMES, modes, rightward_actions, uniform_actions
 
 import genhub_cprocgen as cp
+from conftest import GAMES, modes, rightward_actions, uniform_actions
 from genhub_cprocgen.contexts import parameters_of
 
 ACTIONS = {"uniform": uniform_actions, "right": rightward_actions}

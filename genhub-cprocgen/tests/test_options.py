@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import GAMES
 
 import genhub_cprocgen as cp
+from conftest import GAMES
 from genhub_cprocgen.options import Options, options_from
 
 REFUSED = [
-    ({"game": "mazes"}, 'there is no game \'mazes\'; did you mean "maze"?'),
+    ({"game": "mazes"}, "there is no game 'mazes'; did you mean \"maze\"?"),
     ({"game": ""}, "there is no game ''"),
     ({"game": []}, "game must be a name or a list of names"),
     ({"game": 3}, "game must be a name or a list of names, got 3"),
@@ -34,7 +34,7 @@ REFUSED = [
     ({"num_threads": -2}, "num_threads must be a whole number from -1"),
     ({"skin": ""}, 'skin must be "builtin" or the path of a folder'),
     ({"final_obs": True, "autoreset": "disabled"}, "final_obs belongs to autoreset same_step"),
-    ({"num_env": 2}, 'there is no option \'num_env\'; did you mean "num_envs"?'),
+    ({"num_env": 2}, "there is no option 'num_env'; did you mean \"num_envs\"?"),
     ({"strict_parity": True, "contexts": {}, "autoreset": "disabled"}, "contexts, autoreset"),
     ({"strict_parity": True, "use_generated_assets": True}, "refuses use_generated_assets"),
 ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import GAME_MODES, GAMES, modes
 
 import genhub_cprocgen as cp
+from conftest import GAME_MODES, GAMES, modes
 from genhub_cprocgen.contexts import parameters_of
 
 PAIRS = 24  # levels that are played with and without the parameter
@@ -25,7 +25,11 @@ STAGES = {
     ("miner", "completion_bonus"): {"world_dim": 5, "diamond_pct": 0.0, "boulder_pct": 0.0},
     ("miner", "diamond_reward"): {"diamond_pct": 0.3},
     ("miner", "strict_reset"): {"world_dim": 5, "diamond_pct": 0.1},
-    ("starpilot", "completion_bonus"): {"win_time": 50, "min_enemy_delta_t": 900, "max_enemy_delta_t": 901},
+    ("starpilot", "completion_bonus"): {
+        "win_time": 50,
+        "min_enemy_delta_t": 900,
+        "max_enemy_delta_t": 901,
+    },
     ("starpilot", "turret_health"): {"turret_prob_weight": 100.0},
     ("starpilot", "left_prob"): {"can_spawn_left": True},
 }
@@ -105,8 +109,8 @@ def test_every_parameter_changes_level_dynamics_reward_or_picture(make, game, na
             tried += 1
             difference = first_difference(make, game, mode, pair)
             if difference is not None:
-                rewards = name.endswith(("_reward", "_bonus"))
-                assert (difference == "reward") == rewards, difference
+                if name.endswith(("_reward", "_bonus")):
+                    assert difference == "reward"
                 return
     pytest.fail(f"{tried} pairs of contexts gave the same {STEPS} steps of {PAIRS} levels")
 
@@ -116,7 +120,8 @@ def test_a_default_written_out_never_changes_a_bit(make, game, mode):
     """The engine itself gets each default as a number, one environment per parameter."""
     known = parameters_of(game)
     written = [i for i, p in enumerate(known.all) if p.default[mode] is not None]
-    env = make(game, 1 + len(written), distribution_mode=mode, observation="gray")
+    fields = {"distribution_mode": mode, "observation": "gray", "autoreset": "disabled"}
+    env = make(game, 1 + len(written), **fields)
     for k, i in enumerate(written):
         row = known.empty()
         row[i] = float(known.all[i].default[mode])

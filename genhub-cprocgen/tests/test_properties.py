@@ -6,11 +6,11 @@ from contextlib import closing
 
 import numpy as np
 import pytest
-from conftest import GAME_MODES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import genhub_cprocgen as cp
+from conftest import GAME_MODES
 from genhub_cprocgen.contexts import Parameter, parameters_of
 
 SEEDS = st.integers(0, 2**31 - 1)
@@ -35,11 +35,11 @@ def contexts(draw, game: str, mode: str) -> dict:
     known = parameters_of(game)
     chosen = draw(st.lists(st.sampled_from(range(len(known.all))), unique=True, max_size=5))
     context = {known.all[i].name: draw(values(known.all[i], mode)) for i in chosen}
-    for _ in known.ordered_pairs:
-        for low, high in known.ordered_pairs:
-            if low in context or high in context:
-                a, b = (context.get(n, known.all[known.index(n)].default[mode]) for n in (low, high))
-                context |= {low: min(a, b), high: max(a, b)}
+    defaults = {p.name: p.default[mode] for p in known.all}
+    for low, high in known.ordered_pairs * len(known.ordered_pairs):
+        if low in context or high in context:
+            a, b = (context.get(name, defaults[name]) for name in (low, high))
+            context |= {low: min(a, b), high: max(a, b)}
     return context
 
 

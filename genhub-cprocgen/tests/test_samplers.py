@@ -120,7 +120,7 @@ def test_draws_that_cross_an_ordered_pair_are_drawn_again(make):
 def test_a_rule_that_never_keeps_the_order_fails_for_that_environment_alone(make):
     env = make("bigfish", 2)
     env.set_context(1, {"min_speed": 1.0, "max_speed": {"uniform": [0.1, 0.5]}})
-    with pytest.raises(cp.LevelGenerationError, match="environment 1: no level of bigfish") as error:
+    with pytest.raises(cp.LevelGenerationError, match="environment 1: no level of") as error:
         env.reset()
     assert (error.value.index, error.value.game) == (1, "bigfish")
     assert error.value.context == {"min_speed": 1.0}

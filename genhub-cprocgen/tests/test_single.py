@@ -5,11 +5,11 @@ from __future__ import annotations
 import gymnasium
 import numpy as np
 import pytest
-from conftest import GAMES
 from gymnasium.utils.env_checker import check_env
 from gymnasium.utils.passive_env_checker import env_render_passive_checker
 
 import genhub_cprocgen as cp
+from conftest import GAMES
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ namespace cprocgen {
 namespace {
 
 constexpr int kFish = 2;
+constexpr int kMostFish = 2000;  // slow ones may stay for ever
 
 class Bigfish : public Game<Bigfish> {
  public:
@@ -83,10 +84,11 @@ class Bigfish : public Game<Bigfish> {
                               : .25;
     float vx = static_cast<float>(params.min_speed + random.uniform() * faster);
     if (!right) vx = -vx;
-    Entity& e = add(right ? -r : width + r, y, vx, 0, r, kFish);
+    Entity e(right ? -r : width + r, y, vx, 0, r, kFish);
     choose_theme(e);
     match_width(e);
     e.is_reflected = !right;
+    if (entities.size() <= kMostFish) entities.append(e);
   }
 };
 

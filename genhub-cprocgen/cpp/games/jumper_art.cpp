@@ -60,10 +60,12 @@ void paint_spike(Painter& p) {
 
 void paint_carrot(Painter& p) {
   for (int k = -1; k <= 1; ++k) {
-    p.curve({{0.66, 0.33}, {0.74 + 0.05 * k, 0.2 + 0.08 * k}, {0.86 + 0.09 * k, 0.13 + 0.11 * k}}, 0.15, kInk);
+    p.curve({{0.66, 0.33}, {0.74 + 0.05 * k, 0.2 + 0.08 * k}, {0.86 + 0.09 * k, 0.13 + 0.11 * k}},
+            0.15, kInk);
   }
   for (int k = -1; k <= 1; ++k) {
-    p.curve({{0.66, 0.33}, {0.74 + 0.05 * k, 0.2 + 0.08 * k}, {0.86 + 0.09 * k, 0.13 + 0.11 * k}}, 0.08, tone(0x53c846));
+    p.curve({{0.66, 0.33}, {0.74 + 0.05 * k, 0.2 + 0.08 * k}, {0.86 + 0.09 * k, 0.13 + 0.11 * k}},
+            0.08, tone(0x53c846));
   }
   inked_blob(p, {{0.05, 0.95}, {0.22, 0.52}, {0.56, 0.22}, {0.78, 0.42}, {0.5, 0.78}},
              linear({0.3, 0.3}, {0.6, 0.8}, tone(0xffa53c), tone(0xf0701a)), 0.06);
@@ -73,15 +75,34 @@ void paint_carrot(Painter& p) {
 
 bool paint(Painter& p, int type, int theme) {
   switch (type) {
-    case 0: paint_bunny(p, Pose::stand); return true;
-    case 9: paint_bunny(p, Pose::jump); return true;
-    case 10: case 12: paint_bunny(p, Pose::stride); return true;
-    case 11: case 13: paint_bunny(p, Pose::pass); return true;
-    case 1: paint_carrot(p); return true;
-    case 2: paint_spike(p); return true;
-    case 6: paint_ground(p, kGrounds[theme % 4], 50 + theme); return true;
-    case 7: paint_ground_top(p, kGrounds[theme % 4], 50 + theme); return true;
-    default: return false;
+    case 0:
+      paint_bunny(p, Pose::stand);
+      return true;
+    case 9:
+      paint_bunny(p, Pose::jump);
+      return true;
+    case 10:
+    case 12:
+      paint_bunny(p, Pose::stride);
+      return true;
+    case 11:
+    case 13:
+      paint_bunny(p, Pose::pass);
+      return true;
+    case 1:
+      paint_carrot(p);
+      return true;
+    case 2:
+      paint_spike(p);
+      return true;
+    case 6:
+      paint_ground(p, kGrounds[theme % 4], 50 + theme);
+      return true;
+    case 7:
+      paint_ground_top(p, kGrounds[theme % 4], 50 + theme);
+      return true;
+    default:
+      return false;
   }
 }
 

@@ -19,7 +19,14 @@ void paint_mouse(Painter& p) {
   p.curve({{0.8, 0.72}, {0.93, 0.66}, {0.9, 0.48}, {0.97, 0.4}}, 0.03, pink);
   inked_disc(p, 0.52, 0.3, 0.17, lit(fur), 0.03);
   p.disc(0.52, 0.3, 0.09, pink);
-  inked_blob(p, {{0.05, 0.66}, {0.2, 0.45}, {0.5, 0.32}, {0.82, 0.5}, {0.87, 0.78}, {0.5, 0.88}, {0.14, 0.82}},
+  inked_blob(p,
+             {{0.05, 0.66},
+              {0.2, 0.45},
+              {0.5, 0.32},
+              {0.82, 0.5},
+              {0.87, 0.78},
+              {0.5, 0.88},
+              {0.14, 0.82}},
              lit(fur), 0.035);
   inked_disc(p, 0.38, 0.34, 0.16, lit(fur), 0.03);
   p.disc(0.37, 0.35, 0.09, pink);
@@ -32,10 +39,17 @@ void paint_mouse(Painter& p) {
 
 bool paint(Painter& p, int type, int) {
   switch (type) {
-    case 0: paint_mouse(p); return true;
-    case 2: paint_cheese(p); return true;
-    case 51: paint_ground(p, {tone(0xe0b568), tone(0xb98a45), tone(0xf3d38c)}, 3); return true;
-    default: return false;
+    case 0:
+      paint_mouse(p);
+      return true;
+    case 2:
+      paint_cheese(p);
+      return true;
+    case 51:
+      paint_ground(p, {tone(0xe0b568), tone(0xb98a45), tone(0xf3d38c)}, 3);
+      return true;
+    default:
+      return false;
   }
 }
 

@@ -31,14 +31,16 @@ void paint_dirt(Painter& p) {
     return n > 0.5 ? lighter(soil, (n - 0.5) * 0.5) : darker(soil, (0.5 - n) * 0.7);
   });
   for (int k = 0; k < 5; ++k)
-    p.disc(0.15 + 0.7 * cell_noise(k, 1, 6), 0.15 + 0.7 * cell_noise(k, 2, 6), 0.06, darker(soil, 0.4));
+    p.disc(0.15 + 0.7 * cell_noise(k, 1, 6), 0.15 + 0.7 * cell_noise(k, 2, 6), 0.06,
+           darker(soil, 0.4));
 }
 
 void paint_exit(Painter& p) {
   p.rounded(0.03, 0.03, 0.94, 0.94, 0.12, tone(0x5b3a20));
   p.rounded(0.08, 0.08, 0.84, 0.84, 0.1, tone(0xc98f52));
   p.rounded(0.16, 0.16, 0.68, 0.68, 0.06, tone(0x5b3a20));
-  p.rounded(0.19, 0.19, 0.62, 0.62, 0.05, linear({0.2, 0.2}, {0.8, 0.8}, tone(0xd8f6ff), tone(0x4fa8e8)));
+  p.rounded(0.19, 0.19, 0.62, 0.62, 0.05,
+            linear({0.2, 0.2}, {0.8, 0.8}, tone(0xd8f6ff), tone(0x4fa8e8)));
   p.polygon({{0.24, 0.6}, {0.6, 0.22}, {0.72, 0.22}, {0.24, 0.72}}, tone(0xffffff, 0.6));
   p.stroke({{0.5, 0.18}, {0.5, 0.82}}, 0.05, tone(0x8a5a2e));
   p.stroke({{0.18, 0.5}, {0.82, 0.5}}, 0.05, tone(0x8a5a2e));
@@ -46,13 +48,26 @@ void paint_exit(Painter& p) {
 
 bool paint(Painter& p, int type, int) {
   switch (type) {
-    case 0: paint_robot(p); return true;
-    case 1: paint_rock(p, tone(0x9aa0ac), 61, 0.49); return true;
-    case 2: paint_gem(p, tone(0x2fa8ff)); return true;
-    case 6: paint_exit(p); return true;
-    case 9: paint_dirt(p); return true;
-    case 10: paint_bricks(p, tone(0x8e94a3), tone(0x4c515f), 4, 7); return true;
-    default: return false;
+    case 0:
+      paint_robot(p);
+      return true;
+    case 1:
+      paint_rock(p, tone(0x9aa0ac), 61, 0.49);
+      return true;
+    case 2:
+      paint_gem(p, tone(0x2fa8ff));
+      return true;
+    case 6:
+      paint_exit(p);
+      return true;
+    case 9:
+      paint_dirt(p);
+      return true;
+    case 10:
+      paint_bricks(p, tone(0x8e94a3), tone(0x4c515f), 4, 7);
+      return true;
+    default:
+      return false;
   }
 }
 

@@ -22,6 +22,7 @@ enum Type : int {
   kFinish = 9,
 };
 constexpr int kSide = 16;
+constexpr size_t kMostSpawners = 100000;
 constexpr float kUnitSpeed = 2.0f / 5.0f;
 constexpr float kSlow = 0.5f;  // of what drifts: meteors, clouds, turrets, the finish line
 
@@ -125,6 +126,10 @@ class Starpilot : public Game<Starpilot> {
     first_time = time;
     while (time <= params.win_time && total_weight() > 0) {
       add_group(time);
+      if (spawners.size() > kMostSpawners)
+        throw HopelessLevelError(
+            "more than 100000 enemies are to appear: set a smaller win_time or max_group_size, or a "
+            "larger min_enemy_delta_t");
       time += gap();
     }
     // The order of those that appear together reaches the entity list.

@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from genhub_cprocgen.errors import ActionError, OptionError
 
-__all__ = ["ACTIONS", "checked_actions", "checked_seed", "env_indices", "level_seeds", "mask_of"]
-__all__ += ["output_array"]
+__all__ = [
+    "ACTIONS",
+    "check_range",
+    "checked_seed",
+    "env_indices",
+    "output_array",
+    "reset_options",
+    "whole_actions",
+]
 
 ACTIONS = 15
 
 
-def checked_actions(actions: Any, count: int) -> np.ndarray:
-    """Give actions as int32 [count]; raises ActionError."""
+def whole_actions(actions: Any, count: int) -> np.ndarray:
+    """Give actions as int64 [count]; raises ActionError. The engine checks their range."""
     array = np.asarray(actions)
-    if array.dtype.kind not in "iu":
+    kind = array.dtype.kind
+    if kind not in "iu":
         raise ActionError(f"actions must be integers, got {array.dtype}")
     if array.shape != (count,):
         raise ActionError(
             f"actions must have the shape ({count},), one per environment, got {array.shape}"
         )
-    low, high = int(array.min()), int(array.max())
-    if low < -1 or high >= ACTIONS:
-        i = int(np.argmax((array < -1) | (array >= ACTIONS)))
+    if kind == "u":
+        check_range(array)  # before the largest of them become negative
+    return np.ascontiguousarray(array, np.int64)
+
+
+def check_range(actions: np.ndarray) -> None:
+    """Raise ActionError for the first action that is none."""
+    bad = (actions < -1) | (actions >= ACTIONS)
+    if bad.any():
+        i = int(np.argmax(bad))
         raise ActionError(
             f"actions must lie in 0..{ACTIONS - 1} (or be -1 to end the episode), "
-            f"got {array[i]} for environment {i}"
+            f"got {actions[i]} for environment {i}"
         )
-    return np.ascontiguousarray(array, np.int32)
 
 
 def checked_seed(seed: Any) -> int:
@@ -42,8 +56,26 @@ def checked_seed(seed: Any) -> int:
     return int(seed)
 
 
-def mask_of(mask: Any, count: int) -> np.ndarray:
-    """Give a mask as bool [count], everything for None; raises OptionError."""
+def reset_options(
+    options: Mapping[str, Any], count: int
+) -> tuple[np.ndarray, np.ndarray | None, Any]:
+    """Give which environments begin anew (bool [count]), their level seeds, and their contexts.
+
+    Level seeds are int32 [count], None for the next ones. Raises OptionError.
+    """
+    wanted = dict(options)
+    mask = _mask(wanted.pop("reset_mask", None), count)
+    seeds = _level_seeds(wanted.pop("level_seed", None), count)
+    contexts = wanted.pop("contexts", None)
+    if wanted:
+        raise OptionError(
+            f"reset does not know {', '.join(map(repr, wanted))}; its options are reset_mask, "
+            "level_seed and contexts"
+        )
+    return mask, seeds, contexts
+
+
+def _mask(mask: Any, count: int) -> np.ndarray:
     if mask is None:
         return np.ones(count, bool)
     array = np.asarray(mask)
@@ -55,8 +87,7 @@ def mask_of(mask: Any, count: int) -> np.ndarray:
     return array
 
 
-def level_seeds(seeds: Any, count: int) -> np.ndarray | None:
-    """Give level seeds as int32 [count], None for none; raises OptionError."""
+def _level_seeds(seeds: Any, count: int) -> np.ndarray | None:
     if seeds is None:
         return None
     array = np.asarray(seeds)

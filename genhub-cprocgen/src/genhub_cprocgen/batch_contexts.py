@@ -32,13 +32,14 @@ class BatchContexts:
         self._count = len(games)
         self.width = max(len(known.all) for known in self._known)
         self._rules: dict[int, list[Rule]] = {}  # of the environments that have any
+        self._ruled = np.zeros(self._count, bool)  # those
+        self._follows = np.ones(self._count, bool)  # the next level's context is another one
         made, self.sampler = read_contexts(given, games, mode)
         for i, context in enumerate(made):
             self._hand_over(i, context.row, list(context.rules))
         self._begun = np.zeros(self._count, np.int64)  # how often the function was asked
         self._asked = np.zeros(self._count, bool)  # for a level that has not begun
         self._last_return = np.zeros(self._count)
-        self._stale = np.ones(self._count, bool)  # the matrices differ from the engine
         self._raw = np.zeros((self._count, self.width), np.float32)
         self._scaled = np.zeros((self._count, self.width), np.float32)
 
@@ -49,6 +50,8 @@ class BatchContexts:
             self._rules[i] = rules
         elif self._rules.pop(i, None):
             self._batch.set_sampler(i, [])
+        self._ruled[i] = bool(rules)
+        self._follows[i] = True
 
     def change(self, chosen: Sequence[int], context: Mapping[str, Any], merge: bool) -> None:
         """Set or merge one context; raises ContextError, and then nothing has changed."""
@@ -59,7 +62,6 @@ class BatchContexts:
         for i, new in zip(chosen, made, strict=True):
             old = self._rules.get(i, []) if merge else []
             self._hand_over(i, new.row, merged_rules(old, new.rules, set(new.named)))
-            self._stale[i] = True
 
     def replace(self, contexts: Any, mask: np.ndarray) -> None:
         """Set contexts as at the construction, where the mask says so."""
@@ -70,7 +72,6 @@ class BatchContexts:
             )
         for i in np.flatnonzero(mask).tolist():
             self._hand_over(i, made[i].row, list(made[i].rules))
-            self._stale[i] = True
 
     # --- the user's function ---
     def reseed(self, seed: int) -> None:
@@ -94,7 +95,6 @@ class BatchContexts:
             context = read_context(values, self._games[i], self._mode)
             self._hand_over(i, context.row, list(context.rules))
             self._begun[i] += 1
-            self._stale[i] = True
         self._asked[chosen] = not begins
 
     # --- what they are ---
@@ -123,12 +123,10 @@ class BatchContexts:
         if begun is None:
             rows = np.arange(self._count)
         else:
-            follows = self._stale.copy()
-            follows[list(self._rules)] = True
-            rows = np.flatnonzero(begun & follows)
-        if not len(rows):
-            return
-        self._stale[rows] = False
+            rows = np.flatnonzero(begun & self._follows)
+            if not len(rows):
+                return
+        self._follows[rows] = self._ruled[rows]
         self._raw, self._scaled = self._raw.copy(), self._scaled.copy()
         for i in rows.tolist():
             known, row = self._known[i], self._batch.context(i)

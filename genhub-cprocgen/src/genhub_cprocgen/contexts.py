@@ -1,8 +1,8 @@
 """The parameters of every game: typed, range-checked, with defaults per mode.
 
-`data/contexts.json` is the only place where they are written down; the engine's tables are made from
-the same file. A *row* is a context as the engine takes it: one float64 per parameter in the file's
-order, not-a-number where the mode's own rule decides.
+`data/contexts.json` is the only place where they are written down; the engine's tables are made
+from the same file. A *row* is a context as the engine takes it: one float64 per parameter in the
+file's order, not-a-number where the mode's own rule decides.
 """
 
 from __future__ import annotations

@@ -53,8 +53,9 @@ class LevelGenerationError(RuntimeError):
     def __init__(self, index: int, game: str, seed: int, context: dict[str, Any], why: str) -> None:
         self.index, self.game, self.seed, self.context = index, game, seed, context
         super().__init__(
-            f"environment {index}: no level of {game} with seed {seed} can be made from the context "
-            f"{context or '(all defaults)'}: {why}; reset this environment with another context"
+            f"environment {index}: no level of {game} with seed {seed} can be made from the "
+            f"context {context or '(all defaults)'}: {why}; reset this environment with another "
+            "context"
         )
 
 

@@ -185,10 +185,10 @@ class Options:
         one = int(self.num_levels), int(self.start_level)
         return [one[0]] * len(self.games), [one[1]] * len(self.games)
 
-    def engine_options(self, rand_seed: int, threads: int) -> dict[str, Any]:
+    def engine_options(self, rand_seed: int) -> dict[str, Any]:
         """Give what the engine's constructor takes beside games, modes and skin."""
         num_levels, start_level = self.level_ranges()
-        flags = [name for name in FLAGS if name not in ("copy", "strict_parity")]
+        flags = [name for name in FLAGS if name != "strict_parity"]
         return {
             **{name: bool(getattr(self, name)) for name in flags},
             "observation": self.observation,
@@ -196,7 +196,7 @@ class Options:
             "num_levels": num_levels,
             "start_level": start_level,
             "rand_seed": rand_seed,
-            "num_threads": threads,
+            "num_threads": max(1, int(self.num_threads)) if self.num_threads >= 0 else _cores(),
         }
 
     def engine_modes(self) -> list[str]:
@@ -220,6 +220,13 @@ def options_from(values: Mapping[str, Any]) -> Options:
     if "game" not in values:
         raise OptionError(f"game is missing; the games are {', '.join(_engine.games())}")
     return Options(**values)
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on this system
+        return os.cpu_count() or 1
 
 
 def _whole(name: str, value: Any, low: int, high: int) -> None:

@@ -13,6 +13,9 @@ from genhub_cprocgen.vector import CProcgenVectorEnv
 
 __all__ = ["CProcgenEnv", "ProcgenEnv"]
 
+# Observations, rewards, whether the episode ended, and one dictionary per environment.
+OldStep = tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, list[dict[str, Any]]]
+
 
 class ProcgenEnv:
     """The vector interface of the benchmark's own Python package (four values a step).
@@ -38,16 +41,16 @@ class ProcgenEnv:
         """Begin a step."""
         self.env.step_async(actions)
 
-    def step_wait(self) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, list[dict]]:
+    def step_wait(
+        self,
+    ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, list[dict[str, Any]]]:
         """End a step."""
         observation, reward, terminated, truncated, info = self.env.step_wait()
         names = ("prev_level_seed", "prev_level_complete", "level_seed")
         listed = [{name: info[name][i].item() for name in names} for i in range(self.num_envs)]
         return {"rgb": observation}, reward, terminated | truncated, listed
 
-    def step(
-        self, actions: Any
-    ) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, list[dict]]:
+    def step(self, actions: Any) -> OldStep:
         """Step every environment once."""
         self.step_async(actions)
         return self.step_wait()
@@ -95,7 +98,7 @@ class CProcgenEnv(ProcgenEnv):
 
 
 def _current(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Translate the benchmark's options; those that only its own code needed are refused by name."""
+    """Take the benchmark's options; those that only its own code needed are refused by name."""
     for name in ("render_human", "debug", "debug_mode", "resource_root", "interactive"):
         if name in options:
             raise OptionError(f"{name} belongs to the benchmark's own library; leave it out")

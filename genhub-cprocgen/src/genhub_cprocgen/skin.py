@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ def load_skin(skin: str | os.PathLike[str], games: Sequence[str]) -> _engine.Ski
     return _from_folder(folder.resolve(), tuple(sorted(set(games))))
 
 
-@cache
+@lru_cache(maxsize=4)  # a folder's pictures fill hundreds of megabytes
 def _from_folder(folder: Path, games: tuple[str, ...]) -> _engine.Skin:
     image = _pillow()
     sprites = [(game, *sprite) for game in games for sprite in _sprites(game)]
@@ -54,7 +54,7 @@ def _from_folder(folder: Path, games: tuple[str, ...]) -> _engine.Skin:
         for group in sorted(groups)
         for i, (file, _, _) in enumerate(_assets()["backgrounds"][group])
     ]
-    names = [file for *_, file in (*sprites, *backgrounds)]
+    names = [str(file) for *_, file in (*sprites, *backgrounds)]
     missing = sorted({name for name in names if not (folder / name).is_file()})
     if missing:
         listed = ", ".join(missing[:MOST_NAMED])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -15,12 +14,12 @@ from genhub_cprocgen import _engine
 from genhub_cprocgen.actions import ACTION_NAMES
 from genhub_cprocgen.arguments import (
     ACTIONS,
-    checked_actions,
+    check_range,
     checked_seed,
     env_indices,
-    level_seeds,
-    mask_of,
     output_array,
+    reset_options,
+    whole_actions,
 )
 from genhub_cprocgen.batch_contexts import BatchContexts, context_space
 from genhub_cprocgen.errors import (
@@ -31,7 +30,7 @@ from genhub_cprocgen.errors import (
     OptionError,
     StateError,
 )
-from genhub_cprocgen.options import Options, options_from
+from genhub_cprocgen.options import options_from
 from genhub_cprocgen.skin import load_skin
 from genhub_cprocgen.snapshot import DebugState, debug_state
 
@@ -45,6 +44,7 @@ AUTORESET = {
     "next_step": AutoresetMode.NEXT_STEP,
     "disabled": AutoresetMode.DISABLED,
 }
+RESULTS = ("rewards", "terminated", "truncated")
 INFOS = (
     *("level_seed", "prev_level_seed", "prev_level_complete", "first"),
     *("episode_return", "episode_length"),
@@ -79,12 +79,14 @@ class CProcgenVectorEnv(VectorEnv):
             list(self.games),
             options.engine_modes(),
             load_skin(skin, self.games),
-            **options.engine_options(self.rand_seed, _threads(options.num_threads)),
+            **options.engine_options(self.rand_seed),
         )
         self._contexts = BatchContexts(
             self._batch, self.games, self.distribution_mode, options.contexts
         )
         self._contexts.reseed(self.rand_seed)
+        self._results = tuple(getattr(self._batch, name) for name in RESULTS)
+        self._infos = {name: getattr(self._batch, name) for name in INFOS}
         self._started = self._stepping = False
         self._out: np.ndarray | None = None
         self._restarted: np.ndarray | None = None
@@ -114,15 +116,7 @@ class CProcgenVectorEnv(VectorEnv):
         Raises OptionError, ContextError, LevelGenerationError.
         """
         self._check_ready()
-        wanted = dict(options or {})
-        mask = mask_of(wanted.pop("reset_mask", None), self.num_envs)
-        seeds = level_seeds(wanted.pop("level_seed", None), self.num_envs)
-        contexts = wanted.pop("contexts", None)
-        if wanted:
-            raise OptionError(
-                f"reset does not know {', '.join(map(repr, wanted))}; its options are reset_mask, "
-                "level_seed and contexts"
-            )
+        mask, seeds, contexts = reset_options(options or {}, self.num_envs)
         if not self._started and not mask.all():
             raise OptionError("the first reset must begin every environment: no mask yet")
         number = None if seed is None else checked_seed(seed)
@@ -133,7 +127,9 @@ class CProcgenVectorEnv(VectorEnv):
         self._contexts.ask(mask, begins=True)
         self._started = True
         self._begin(np.flatnonzero(mask), seeds)
-        info = self._info(np.zeros(self.num_envs, bool))  # first: observations hold its contexts
+        info = self._info()
+        if self.options.final_obs:
+            info["_final_obs"] = np.zeros(self.num_envs, bool)
         return self._observation(), info
 
     def _reseed(self, seed: int) -> None:
@@ -159,13 +155,15 @@ class CProcgenVectorEnv(VectorEnv):
         self._check_ready()
         if not self._started:
             raise ActionError("call reset() before the first step")
-        checked = checked_actions(actions, self.num_envs)
-        shape = (self.num_envs, *SHAPES[self.options.observation])
-        self._out = output_array(out, shape)
+        whole = whole_actions(actions, self.num_envs)
+        if out is not None:
+            out = output_array(out, (self.num_envs, *SHAPES[self.options.observation]))
         try:
-            self._batch.step_async(checked, defer=self._contexts.sampler is not None)
+            self._batch.step_async(whole, self._contexts.sampler is not None)
         except ValueError as error:
+            check_range(whole)
             raise ActionError(str(error)) from None
+        self._out = out
         self._stepping = True
 
     def step_wait(self) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
@@ -180,11 +178,12 @@ class CProcgenVectorEnv(VectorEnv):
             batch.step_wait()
         except _engine.LevelFailure:
             self._raise_failure()
-        ended = batch.terminated | batch.truncated
+        results = self._results
         if self._contexts.sampler is not None:
-            self._ask_for_levels(ended)
-        info = self._info(ended)
-        results = batch.rewards, batch.terminated, batch.truncated
+            self._ask_for_levels(results[1] | results[2])
+        info = self._info()
+        if self.options.final_obs:
+            info["_final_obs"] = results[1] | results[2]
         if self.options.copy:
             results = tuple(values.copy() for values in results)
         observation = self._observation(self._out)
@@ -228,26 +227,26 @@ class CProcgenVectorEnv(VectorEnv):
         if out is not None:
             np.copyto(out, image)
             image = out
-        elif self.options.copy:
-            image = image.copy()
         if self.options.context_visibility != "obs":
             return image
         return {"image": image, "context": self._contexts.matrix(normalised=True).copy()}
 
-    def _info(self, ended: np.ndarray) -> dict[str, Any]:
+    def _info(self) -> dict[str, Any]:
         batch, options = self._batch, self.options
-        info: dict[str, Any] = {name: getattr(batch, name) for name in INFOS}
         if options.copy:
-            info = {name: values.copy() for name, values in info.items()}
+            info: dict[str, Any] = {name: values.copy() for name, values in self._infos.items()}
+        else:
+            info = dict(self._infos)
         if self._restarted is not None:
             info["restarted"] = self._restarted
             self._restarted = None
         if options.final_obs:
             final = batch.final_observations()
             info["final_obs"] = final.copy() if options.copy and final is not None else final
-            info["_final_obs"] = ended
-        begun = batch.first | batch.prev_level_complete if options.use_sequential_levels else None
-        self._contexts.refresh(batch.first if begun is None else begun)
+        begun = self._infos["first"]
+        if options.use_sequential_levels:
+            begun = begun | self._infos["prev_level_complete"]
+        self._contexts.refresh(begun)
         if options.context_visibility == "info":
             context = self._contexts.matrix(normalised=False)
             info["context"] = context.copy() if options.copy else context
@@ -256,6 +255,8 @@ class CProcgenVectorEnv(VectorEnv):
     def observe(self) -> Any:
         """Give the present observations again, as after `set_context(..., when="now")`."""
         self._check_ready()
+        if self.options.copy:
+            self._batch.draw_all()
         return self._observation()
 
     # --- contexts ---
@@ -343,17 +344,17 @@ class CProcgenVectorEnv(VectorEnv):
             raise StateError(
                 f"one state per environment is needed: {self.num_envs}, got {len(states)}"
             )
-        before: list[bytes] = []
+        before = self.get_state() if self._started else []
         for i, state in enumerate(states):
-            before.append(self._batch.get_state(i))
             try:
                 if not isinstance(state, bytes):
                     raise StateError(f"a state is bytes, got {type(state).__name__}")
                 self._batch.set_state(i, state)
             except (StateError, _engine.StateError) as error:
-                for k, old in enumerate(before):
+                for k, old in enumerate(before[:i]):
                     self._batch.set_state(k, old)
                 raise StateError(f"environment {i}: {error}") from None
+        self._batch.draw_all()
         self._contexts.refresh()
         self._started = True
 
@@ -394,12 +395,3 @@ class CProcgenVectorEnv(VectorEnv):
         if self._viewer is not None:
             self._viewer.close()
         self._batch.close()
-
-
-def _threads(wanted: int) -> int:
-    if wanted >= 0:
-        return max(1, int(wanted))
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on this system
-        return os.cpu_count() or 1

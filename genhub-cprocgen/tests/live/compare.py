@@ -40,7 +40,11 @@ class Difference:
 
 
 def compare(
-    env: Any, standing: Standing, observation: np.ndarray, reward: np.ndarray, info: dict[str, Any],
+    env: Any,
+    standing: Standing,
+    observation: np.ndarray,
+    reward: np.ndarray,
+    info: dict[str, Any],
     frames: Frames,
 ) -> Difference | None:
     """Give the first difference after a step, in the order in which one causes the next."""
@@ -54,8 +58,13 @@ def compare(
 
 
 def _differences(
-    standing: Standing, given: dict[str, Any], i: int, reference: ReferenceState,
-    ours: DebugState, frame: tuple[np.ndarray, np.ndarray], frames: Frames,
+    standing: Standing,
+    given: dict[str, Any],
+    i: int,
+    reference: ReferenceState,
+    ours: DebugState,
+    frame: tuple[np.ndarray, np.ndarray],
+    frames: Frames,
 ) -> Iterator[str]:
     for name in ("first", "level_seed", "prev_level_seed", "prev_level_complete", "reward"):
         wanted, found = getattr(standing, name)[i], given[name][i]

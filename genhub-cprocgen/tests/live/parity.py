@@ -115,7 +115,7 @@ def draw_options(rng: np.random.Generator, mode: str) -> dict[str, Any]:
 
 
 class Player:
-    """Draws actions: any, mostly to the right, or each for a while; rarely the end of an episode."""
+    """Draws actions: any, mostly to the right, or each for a while; rarely -1."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng

@@ -164,9 +164,7 @@ def read_state(state: bytes) -> ReferenceState:
     return ReferenceState(game, grid, entities, spawners, scalars)
 
 
-def _game_words(
-    words: _Words, game: str, scalars: dict[str, float | list[int]]
-) -> np.ndarray:
+def _game_words(words: _Words, game: str, scalars: dict[str, float | list[int]]) -> np.ndarray:
     spawners = np.zeros(0, ENTITY)
     for name in GAMES[game]:
         if name.endswith(":entities"):

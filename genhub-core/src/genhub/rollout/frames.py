@@ -25,9 +25,10 @@ class Camera:
     def __init__(self, env: Any) -> None:
         self._env = env
         space = env.single_observation_space
-        inner: Any = getattr(space, "spaces", None)
-        self._key = "image" if isinstance(inner, Mapping) and "image" in inner else None
-        self._layout = _layout(space if self._key is None else inner["image"])
+        spaces = getattr(space, "spaces", None)
+        named = isinstance(spaces, Mapping) and "image" in spaces
+        self._key = "image" if named else None
+        self._layout = _layout(spaces["image"] if named and spaces is not None else space)
         self.works = bool(self._layout) or env.render_mode == "rgb_array"
 
     def frames(self, observation: Any, places: Sequence[int]) -> list[NDArray[np.uint8]]:

@@ -1,0 +1,104 @@
+#include "checks.h"
+
+#include <cmath>
+#include <cstring>
+
+namespace cprocgen::fuzz {
+
+namespace {
+
+constexpr int kMostEntities = 10000;
+
+void require(bool holds, const std::string& otherwise) {
+  if (!holds) throw Finding(otherwise);
+}
+
+void check_entities(Batch& batch, int i) {
+  const Snapshot s = batch.snapshot(i);
+  require(!s.entities.empty() && s.entities[0].type == kPlayer, "the first entity is no agent");
+  require(s.entities.size() < kMostEntities,
+          "there are " + std::to_string(s.entities.size()) + " entities");
+  for (const Entity& e : s.entities)
+    for (float number : {e.x, e.y, e.vx, e.vy, e.rx, e.ry, e.rotation, e.vrot, e.alpha, e.health})
+      require(std::isfinite(number), "an entity of type " + std::to_string(e.type) +
+                                         " has a number that is not finite");
+}
+
+}  // namespace
+
+bool begin(Batch& batch) {
+  std::vector<int> all;
+  for (int i = 0; i < batch.size(); ++i) all.push_back(i);
+  try {
+    batch.start(all, nullptr, false);
+  } catch (const LevelFailure&) {
+    require(!batch.failures().empty(), "levels failed, but none is listed");
+    return false;
+  }
+  return true;
+}
+
+bool advance(Batch& batch, Autoreset autoreset, const std::vector<int32_t>& actions) {
+  try {
+    std::vector<int> waiting;
+    for (int i = 0; i < batch.size(); ++i)
+      if (batch.waiting[i]) waiting.push_back(i);
+    if (autoreset != Autoreset::next_step && !waiting.empty())
+      batch.start(waiting, nullptr, true);
+    batch.step(actions.data(), false);
+  } catch (const LevelFailure&) {
+    require(!batch.failures().empty(), "levels failed, but none is listed");
+    return false;
+  }
+  return true;
+}
+
+std::vector<int32_t> draw_actions(Chance& chance, int environments) {
+  std::vector<int32_t> actions;
+  for (int i = 0; i < environments; ++i)
+    actions.push_back(chance.one_in(100) ? -1 : chance.below(15));
+  return actions;
+}
+
+void check(Batch& batch, bool thorough) {
+  for (int i = 0; i < batch.size(); ++i) {
+    require(std::isfinite(batch.rewards[i]), "a reward is not finite");
+    require(!(batch.terminated[i] && batch.truncated[i]), "an episode ended in two ways");
+    if (thorough) check_entities(batch, i);
+    for (double value : batch.episode_values(i))
+      require(std::isfinite(value), "an episode value is not finite");
+  }
+}
+
+void check_equal(Batch& a, Batch& b) {
+  require(a.rewards == b.rewards && a.first == b.first && a.terminated == b.terminated &&
+              a.truncated == b.truncated && a.level_seed == b.level_seed,
+          "equal batches gave unequal rewards, ends or levels");
+  const size_t bytes = a.size() * a.frame_bytes();
+  require(bytes == 0 || std::memcmp(a.observations(), b.observations(), bytes) == 0,
+          "equal batches show unequal observations");
+  for (int i = 0; i < a.size(); ++i)
+    require(a.get_state(i) == b.get_state(i), "equal batches came to unequal states");
+}
+
+void check_damage(Chance& chance, Batch& batch, int i) {
+  const std::string state = batch.get_state(i);
+  const int size = static_cast<int>(state.size());
+  for (int k = 0; k < 4; ++k) {
+    std::string damaged = state;
+    if (k % 2 == 0) {
+      damaged.resize(chance.below(size));
+    } else {
+      damaged[chance.below(size)] ^= static_cast<char>(1 << chance.below(8));
+    }
+    try {
+      batch.set_state(i, damaged);
+    } catch (const StateError&) {
+      continue;
+    }
+    throw Finding("a damaged state was accepted");
+  }
+  require(batch.get_state(i) == state, "a refused state changed the environment");
+}
+
+}  // namespace cprocgen::fuzz
