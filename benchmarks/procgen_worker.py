@@ -4,7 +4,7 @@
 
 Reads one JSON object a line: `game`, `envs`, `steps`, and what the library is to be made with.
 Environments are made at their first mention, stepped a while and kept. Answers a line with the
-seconds that the steps took: `wall`, `cpu` of all threads, `critical` of the busiest thread.
+seconds that the steps took: `wall`, and `cpu` of all threads.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what the libraries print is no answer
     made: dict[str, Step] = {}
-    print(json.dumps({"version": _version(sys.argv[1])}), file=answers, flush=True)
+    print(json.dumps(_described(sys.argv[1])), file=answers, flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
         steps, key = asked.pop("steps"), json.dumps(asked, sort_keys=True)
@@ -93,27 +93,23 @@ def main() -> None:
 def timed(step: Step, envs: int, steps: int) -> dict[str, float]:
     """Step with random actions; gives seconds."""
     actions = np.random.default_rng(steps).integers(0, 15, (steps, envs), dtype=np.int32)
-    threads, wall, cpu = _threads(), time.perf_counter(), time.process_time()
+    wall, cpu = time.perf_counter(), time.process_time()
     for row in actions:
         step(row)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
-    busy = [spent - threads.get(thread, 0.0) for thread, spent in _threads().items()]
-    return {"wall": wall, "cpu": cpu, "critical": max(busy, default=cpu)}
+    return {"wall": wall, "cpu": cpu}
 
 
-def _threads() -> dict[str, float]:
-    """Give the CPU seconds of every thread of this process, where the system tells them."""
-    found = {}
-    for path in Path("/proc/self/task").glob("*/schedstat"):
-        found[path.parent.name] = int(path.read_text().split()[0]) / 1e9
-    return found
-
-
-def _version(library: str) -> str:
-    from importlib import metadata
+def _described(library: str) -> dict[str, str]:
+    """Give the library's version, and where the benchmark's pictures are."""
+    from importlib import metadata, util
 
     names = {"genhub": "genhub-cprocgen", "procgen": "procgen-mirror", "envpool": "envpool"}
-    return metadata.version(names[library])
+    found = {"version": metadata.version(names[library])}
+    module = util.find_spec("procgen") if library == "procgen" else None
+    if module is not None and module.origin is not None:
+        found["pictures"] = str(Path(module.origin).parent / "data" / "assets")
+    return found
 
 
 if __name__ == "__main__":
