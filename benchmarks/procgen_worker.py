@@ -80,7 +80,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what the libraries print is no answer
     made: dict[str, Step] = {}
-    print(json.dumps(_described(sys.argv[1])), file=answers, flush=True)
+    about = {"version": _version(sys.argv[1]), "pictures": _pictures(sys.argv[1])}
+    print(json.dumps(about), file=answers, flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
         steps, key = asked.pop("steps"), json.dumps(asked, sort_keys=True)
@@ -100,16 +101,20 @@ def timed(step: Step, envs: int, steps: int) -> dict[str, float]:
     return {"wall": wall, "cpu": cpu}
 
 
-def _described(library: str) -> dict[str, str]:
-    """Give the library's version, and where the benchmark's pictures are."""
-    from importlib import metadata, util
+def _pictures(library: str) -> str | None:
+    """Give the folder of pictures that the benchmark library brings."""
+    if library != "procgen":
+        return None
+    import procgen
+
+    return str(Path(procgen.__file__).parent / "data" / "assets")
+
+
+def _version(library: str) -> str:
+    from importlib import metadata
 
     names = {"genhub": "genhub-cprocgen", "procgen": "procgen-mirror", "envpool": "envpool"}
-    found = {"version": metadata.version(names[library])}
-    module = util.find_spec("procgen") if library == "procgen" else None
-    if module is not None and module.origin is not None:
-        found["pictures"] = str(Path(module.origin).parent / "data" / "assets")
-    return found
+    return metadata.version(names[library])
 
 
 if __name__ == "__main__":

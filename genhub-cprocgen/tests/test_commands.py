@@ -10,7 +10,6 @@ import pytest
 pytest.importorskip("genhub")
 
 from genhub.cli import main
-
 from genhub_cprocgen.actions import ACTION_NAMES
 from genhub_cprocgen.contexts import parameters_of
 from genhub_cprocgen.play import action_of, read_actions

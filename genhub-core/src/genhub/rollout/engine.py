@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from genhub.api import GenHubError, Request, Sample
+from genhub.api import GenHubError, Request, Sample, Sink
 from genhub.execution.folder import replace_file
 from genhub.execution.machine import about_plugins
 from genhub.rollout.episodes import Episodes
@@ -65,7 +65,8 @@ class _Stage:
         self._episodes = Episodes(run.folder, env.num_envs, self._context)
         self._camera = Camera(env)
         self._sights: dict[tuple[Any, ...], tuple[Mapping[str, Any], Any]] = {}
-        self._sink, self._filmed = None, self._task.filmed()
+        self._sink: Sink | None = None
+        self._filmed = self._task.filmed()
         self._done = 0
         self._mode = getattr(env.metadata.get("autoreset_mode"), "value", "NextStep")
         if self._filmed and not self._camera.works:

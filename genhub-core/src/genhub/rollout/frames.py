@@ -26,8 +26,9 @@ class Camera:
         self._env = env
         space = env.single_observation_space
         spaces = getattr(space, "spaces", None)
-        self._key = "image" if isinstance(spaces, Mapping) and "image" in spaces else None
-        self._layout = _layout(spaces["image"] if self._key is not None else space)
+        named = isinstance(spaces, Mapping) and "image" in spaces
+        self._key = "image" if named else None
+        self._layout = _layout(spaces["image"] if named and spaces is not None else space)
         self.works = bool(self._layout) or env.render_mode == "rgb_array"
 
     def frames(self, observation: Any, places: Sequence[int]) -> list[NDArray[np.uint8]]:
@@ -81,7 +82,7 @@ def _caption(name: str, value: Any) -> str:
 
 def _layout(space: Any) -> str:
     """Say how a picture lies in an observation: HWC, CHW, HW, or not at all."""
-    shape = getattr(space, "shape", None) or ()
+    shape: tuple[int, ...] = getattr(space, "shape", None) or ()
     if getattr(space, "dtype", None) != np.uint8 or min(shape, default=0) < 1:
         return ""
     if len(shape) == 3 and shape[2] in (1, 3):
