@@ -75,6 +75,7 @@ def test_layouts_are_the_same_picture(make):
         ([0, 15], "must lie in 0..14 .* got 15 for environment 1"),
         ([-2, 0], "got -2 for environment 0"),
         (np.array([0, 2**40]), "got 1099511627776 for environment 1"),
+        (np.array([0, 2**64 - 1], np.uint64), "got 18446744073709551615 for environment 1"),
     ],
 )
 def test_wrong_actions_are_refused_before_anything_is_stepped(make, actions, words):
@@ -475,6 +476,14 @@ def test_a_loaded_state_goes_on_exactly(make, game):
         np.testing.assert_array_equal(found, reward)
         np.testing.assert_array_equal(seen, obs)
     assert other.get_state() == env.get_state()
+
+
+def test_a_loaded_state_is_seen_at_once(make):
+    env, other = (make("maze", observation="gray", copy=False, rand_seed=s) for s in (1, 2))
+    wanted, _ = env.reset()
+    other.reset()
+    other.set_state(env.get_state())
+    np.testing.assert_array_equal(other.observe(), wanted)
 
 
 def test_a_state_carries_its_context_and_the_one_that_waits(make):
