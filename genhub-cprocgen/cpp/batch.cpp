@@ -1,7 +1,9 @@
 #include "batch.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "view.h"
 
@@ -23,6 +25,28 @@ uint32_t checksum(const char* data, size_t size) {  // FNV-1a
   uint32_t hash = 2166136261u;
   for (size_t i = 0; i < size; ++i) hash = (hash ^ static_cast<uint8_t>(data[i])) * 16777619u;
   return hash;
+}
+
+// Python words its own messages; these are for who comes here without it.
+void check_levels(int num_levels, int start_level) {
+  if (num_levels < 0 || start_level < 0 ||
+      (num_levels && start_level > std::numeric_limits<int>::max() - num_levels))
+    throw std::invalid_argument("levels must be from 0 to 2147483647");
+}
+
+void check_row(const GameTable& game, const std::vector<double>& row) {
+  if (row.size() != static_cast<size_t>(game.parameter_count))
+    throw std::invalid_argument("a context must have a value per parameter of its game");
+  for (int i = 0; i < game.parameter_count; ++i) {
+    const Parameter& p = game.parameters[i];
+    const double x = row[i];
+    if (x != x) continue;  // unset
+    const bool odd = std::fmod(x, 2) == 1;
+    if (x < p.minimum || x > p.maximum || (p.kind != 'f' && x != std::floor(x)) ||
+        (p.kind == 'o' && !odd))
+      throw std::invalid_argument(std::string(p.name) + " of " + game.name +
+                                  " cannot be " + std::to_string(x));
+  }
 }
 
 int channels(Layout layout) {
@@ -49,6 +73,7 @@ Batch::Batch(const BatchConfig& config, std::shared_ptr<SkinSet> skins)
     const Mode mode = mode_of(config.modes[i]);
     if (!(game->table->modes >> static_cast<int>(mode) & 1))
       throw std::invalid_argument(config.games[i] + " has no mode \"" + config.modes[i] + "\"");
+    check_levels(config.num_levels[i], config.start_level[i]);
     Slot& slot = slots_[i];
     slot.game = game;
     slot.env = game->make(mode, config.options);
@@ -86,8 +111,7 @@ void Batch::seed(int32_t rand_seed) {
 
 void Batch::set_context(int i, std::vector<double> row) {
   Slot& slot = slots_.at(i);
-  if (row.size() != slot.pending.size())
-    throw std::invalid_argument("a context must have a value per parameter of its game");
+  check_row(slot.env->table(), row);
   slot.pending = std::move(row);
 }
 
