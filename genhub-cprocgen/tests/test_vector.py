@@ -712,9 +712,16 @@ def test_gymnasium_makes_vectors_by_name():
     )
     obs, _ = env.reset()
     assert obs.shape == (3, 64, 64, 3)
+    env.close()
+
+
+def test_gymnasiums_statistics_are_the_environments_own(make):
+    env = make("maze", 3, autoreset="next_step", contexts={"max_episode_steps": 5})
     wrapped = gymnasium.wrappers.vector.RecordEpisodeStatistics(env)
     wrapped.reset(seed=1)
-    for _ in range(3):
-        info = wrapped.step(np.full(3, GIVE_UP))[4]
-    assert info["episode"]["l"].tolist() == [1, 1, 1]
-    wrapped.close()
+    for _ in range(11):
+        _, _, terminated, truncated, info = wrapped.step(idle(3))
+    assert (terminated | truncated).all()
+    np.testing.assert_array_equal(info["episode"]["l"], info["episode_length"])
+    np.testing.assert_array_equal(info["episode"]["r"], info["episode_return"])
+    assert info["episode_length"].tolist() == [5, 5, 5]
