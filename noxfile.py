@@ -117,7 +117,8 @@ def pkg(session: nox.Session, name: str) -> None:
     tests = _tests_elsewhere(session, f"genhub-{name}")
     session.chdir(tests)
     chosen = HEAVY_CORE_TESTS if name == "core" else []
-    _pytest(session, python, *chosen, *session.posargs)
+    source = {"GENHUB_CPROCGEN_SOURCE": str(ROOT / "genhub-cprocgen")}  # its C++ tests are built
+    _pytest(session, python, *chosen, *session.posargs, env=source)
 
 
 @nox.session(venv_backend="none")
@@ -211,6 +212,31 @@ def examples(session: nox.Session) -> None:
     program = ROOT / "examples" / "procgen_train.py"
     learnt = ROOT / "build" / "procgen-train"
     session.run(python, str(program), "--output", str(learnt), external=True)
+
+
+@nox.session(venv_backend="none")
+def sanitize(session: nox.Session) -> None:
+    """Play the games' engine at random under sanitizers: `-- 1000` for fewer configurations."""
+    count = int(session.posargs[0]) if session.posargs else 100_000
+    build = ROOT / "genhub-cprocgen" / "build"
+    sanitized, threads, plain = build / "sanitize", build / "sanitize-threads", build / "plain"
+    for folder, sanitizers in (
+        (sanitized, "address,undefined,float-cast-overflow"),
+        (threads, "thread"),
+        (plain, ""),
+    ):
+        options = ["CPROCGEN_PYTHON=OFF", "CPROCGEN_TESTS=ON", f"CPROCGEN_SANITIZE={sanitizers}"]
+        options += ["CMAKE_BUILD_TYPE=RelWithDebInfo", f"Python_EXECUTABLE={sys.executable}"]
+        settings = [f"-D{option}" for option in options]
+        source = ["-S", str(ROOT / "genhub-cprocgen"), "-B", str(folder)]
+        session.run("cmake", *source, *settings, external=True)
+        session.run("cmake", "--build", str(folder), "--parallel", "2", external=True)
+    for folder in (sanitized, threads):
+        for program in sorted(folder.glob("*_test")):
+            session.run(str(program), external=True)
+    session.run(str(sanitized / "cprocgen_fuzz"), "configurations", str(count), external=True)
+    session.run(str(threads / "cprocgen_fuzz"), "threads", str(count // 100), external=True)
+    session.run(str(plain / "cprocgen_fuzz"), "memory", str(100 * count), external=True)
 
 
 @nox.session(venv_backend="none", name="min")

@@ -34,7 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results" / "host.json"
 EXAMPLES = Path(genhub.__file__).parent / "examples"
 VERSIONS = (
-    *("genhub-core", "pluggy", "pydantic", "pyyaml", "stevedore"),
+    *("genhub-core", "genhub-cprocgen", "gymnasium", "pluggy", "pydantic", "pyyaml", "stevedore"),
     *("torch", "diffusers", "transformers"),
 )
 GENHUB = "from genhub.cli import main; raise SystemExit(main())"
@@ -54,6 +54,9 @@ COMMANDS = {
     "genhub validate": [GENHUB, "validate", str(EXAMPLES / "linear.yaml")],
     "genhub schema": [GENHUB, "schema"],
     "the libraries of validate alone": [LIBRARIES],
+    "numpy and gymnasium": ["import numpy, gymnasium.vector"],
+    "numpy, gymnasium and genhub-cprocgen": ["import genhub_cprocgen.vector"],
+    "import genhub_cprocgen": ["import genhub_cprocgen"],
 }
 # CPU milliseconds over bare Python, for a machine on which bare Python takes 8 ms.
 OVER_BARE = {"genhub --help": 22, "genhub plugins": 67, "genhub validate": 150}
@@ -90,6 +93,8 @@ def commands(rounds: int) -> dict[str, Figure]:
     for name, value in least.items():
         target = OVER_BARE[name] * scale if name in OVER_BARE else None
         figures[f"{name}, over bare python"] = Figure(value - bare, "ms CPU", target)
+    added = least["numpy, gymnasium and genhub-cprocgen"] - least["numpy and gymnasium"]
+    figures["genhub-cprocgen, over numpy and gymnasium"] = Figure(added, "ms CPU")
     return figures
 
 

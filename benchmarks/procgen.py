@@ -3,13 +3,13 @@
     python benchmarks/procgen.py [--rounds 5] [--procgen PYTHON] [--envpool PYTHON] [--quick]
 
 64 environments in easy mode, random actions, one thread, pictures as each library draws them by
-itself. Each library steps in a process of its own, in an environment that is made under
-.nox/peers at the first run, or that of the interpreter given (EnvPool needs Qt 5 of the system,
-on Debian libqt5gui5); where one cannot be installed its column stays empty. Libraries take turns
-within a round; a figure is the median over the rounds of CPU times, a ratio the median of the
-rounds' ratios. Two threads are held against one by the least wall time of many short bursts where
-two single-threaded jobs at once run as fast as each alone, otherwise by the CPU time of the busiest
-thread.
+itself, ours also with those of the benchmark. Each library steps in a process of its own, in an
+environment that is made under .nox/peers at the first run, or that of the interpreter given
+(EnvPool needs Qt 5 of the system, on Debian libqt5gui5); where one cannot be installed its column
+stays empty. Libraries take turns within a round; a figure is the median over the rounds of CPU
+times, a ratio the median of the rounds' ratios. Two threads are held against one by the least wall
+time of many short bursts where two single-threaded jobs at once run as fast as each alone,
+otherwise by the CPU time of the busiest thread.
 Writes benchmarks/results/procgen.json.
 """
 
@@ -59,7 +59,8 @@ class Worker:
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         os.sched_setaffinity(self._process.pid, cores)
-        self.version = self.receive().get("version")
+        about = self.receive()
+        self.version, self.pictures = about.get("version"), about.get("pictures")
 
     def ask(self, game: str, steps: int, envs: int = ENVS, **options: Any) -> None:
         """Begin steps."""
@@ -92,10 +93,9 @@ def against_peers(workers: dict[str, Worker], games: list[str], rounds: int, ste
         each = {name: times[1:] for name, times in spent.items()}  # the first is thrown away
         rows[game] = {name: round(1 / median(times)) for name, times in each.items()}
         for name in each:
-            ours = "genhub, no pictures" if name.endswith("no pictures") else "genhub"
             for peer in PEERS:
-                if peer in each and name in ("genhub", "genhub, no pictures"):
-                    rates = [p / o for p, o in zip(each[peer], each[ours], strict=True)]
+                if peer in each and name.startswith("genhub"):
+                    rates = [p / o for p, o in zip(each[peer], each[name], strict=True)]
                     ratios.setdefault(f"{name} over {peer}", {})[game] = median(rates)
     return rows, ratios
 
@@ -109,6 +109,9 @@ def _contenders(
         return lambda: workers[library].time(game, count, **options)["cpu"] / (count * ENVS)
 
     found = {"genhub": once("genhub", 4 * steps)}
+    if "procgen" in workers:  # the same pictures in both, which are larger than the built-in ones
+        folder = workers["procgen"].pictures
+        found["genhub, same pictures"] = once("genhub", 4 * steps, skin=folder)
     found["genhub, no pictures"] = once("genhub", 12 * steps, observation="none")
     return found | {peer: once(peer, steps) for peer in PEERS if peer in workers}
 
@@ -230,6 +233,7 @@ def main() -> int:
     rates, ratios = against_peers(workers, games, rounds, steps)
     promised = {
         "genhub over procgen": (OVER_PROCGEN, OVER_PROCGEN_LEAST),
+        "genhub, same pictures over procgen": (OVER_PROCGEN, OVER_PROCGEN_LEAST),
         "genhub over envpool": (OVER_ENVPOOL, None),
         "genhub, no pictures over procgen": (BLIND_OVER_PROCGEN, None),
     }

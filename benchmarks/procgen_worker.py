@@ -80,7 +80,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what the libraries print is no answer
     made: dict[str, Step] = {}
-    print(json.dumps({"version": _version(sys.argv[1])}), file=answers, flush=True)
+    about = {"version": _version(sys.argv[1]), "pictures": _pictures(sys.argv[1])}
+    print(json.dumps(about), file=answers, flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
         steps, key = asked.pop("steps"), json.dumps(asked, sort_keys=True)
@@ -107,6 +108,15 @@ def _threads() -> dict[str, float]:
     for path in Path("/proc/self/task").glob("*/schedstat"):
         found[path.parent.name] = int(path.read_text().split()[0]) / 1e9
     return found
+
+
+def _pictures(library: str) -> str | None:
+    """Give the folder of pictures that the benchmark library brings."""
+    if library != "procgen":
+        return None
+    import procgen
+
+    return str(Path(procgen.__file__).parent / "data" / "assets")
 
 
 def _version(library: str) -> str:

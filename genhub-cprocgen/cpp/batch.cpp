@@ -1,7 +1,9 @@
 #include "batch.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "view.h"
 
@@ -23,6 +25,28 @@ uint32_t checksum(const char* data, size_t size) {  // FNV-1a
   uint32_t hash = 2166136261u;
   for (size_t i = 0; i < size; ++i) hash = (hash ^ static_cast<uint8_t>(data[i])) * 16777619u;
   return hash;
+}
+
+// Python words its own messages; these are for who comes here without it.
+void check_levels(int num_levels, int start_level) {
+  if (num_levels < 0 || start_level < 0 ||
+      (num_levels && start_level > std::numeric_limits<int>::max() - num_levels))
+    throw std::invalid_argument("levels must be from 0 to 2147483647");
+}
+
+void check_row(const GameTable& game, const std::vector<double>& row) {
+  if (row.size() != static_cast<size_t>(game.parameter_count))
+    throw std::invalid_argument("a context must have a value per parameter of its game");
+  for (int i = 0; i < game.parameter_count; ++i) {
+    const Parameter& p = game.parameters[i];
+    const double x = row[i];
+    if (x != x) continue;  // unset
+    const bool odd = std::fmod(x, 2) == 1;
+    if (x < p.minimum || x > p.maximum || (p.kind != 'f' && x != std::floor(x)) ||
+        (p.kind == 'o' && !odd))
+      throw std::invalid_argument(std::string(p.name) + " of " + game.name +
+                                  " cannot be " + std::to_string(x));
+  }
 }
 
 int channels(Layout layout) {
@@ -49,6 +73,7 @@ Batch::Batch(const BatchConfig& config, std::shared_ptr<SkinSet> skins)
     const Mode mode = mode_of(config.modes[i]);
     if (!(game->table->modes >> static_cast<int>(mode) & 1))
       throw std::invalid_argument(config.games[i] + " has no mode \"" + config.modes[i] + "\"");
+    check_levels(config.num_levels[i], config.start_level[i]);
     Slot& slot = slots_[i];
     slot.game = game;
     slot.env = game->make(mode, config.options);
@@ -59,8 +84,9 @@ Batch::Batch(const BatchConfig& config, std::shared_ptr<SkinSet> skins)
   }
   rewards.assign(n, 0);
   episode_return.assign(n, 0);
-  for (auto* flags : {&terminated, &truncated, &first, &prev_level_complete, &waiting})
+  for (auto* flags : {&terminated, &truncated, &first, &prev_level_complete})
     flags->assign(n, 0);
+  waiting.assign(n, 1);
   for (auto* numbers : {&level_seed, &prev_level_seed, &episode_length}) numbers->assign(n, 0);
   actions_.assign(n, 4);
   for (int k = 0; k < 2; ++k) pages_.push_back(std::make_shared<Page>(n * frame_bytes()));
@@ -85,8 +111,7 @@ void Batch::seed(int32_t rand_seed) {
 
 void Batch::set_context(int i, std::vector<double> row) {
   Slot& slot = slots_.at(i);
-  if (row.size() != slot.pending.size())
-    throw std::invalid_argument("a context must have a value per parameter of its game");
+  check_row(slot.env->table(), row);
   slot.pending = std::move(row);
 }
 
@@ -96,8 +121,8 @@ void Batch::set_sampler(int i, std::vector<SamplerRow> rows) {
 
 std::vector<double> Batch::episode_values(int i) const {
   const Env& env = *slots_.at(i).env;
-  std::vector<double> values(env.table().episode_value_count);
-  env.episode_values(values.data());
+  std::vector<double> values(env.table().episode_value_count, kUnset);
+  if (slots_.at(i).ready) env.episode_values(values.data());
   return values;
 }
 
@@ -234,6 +259,7 @@ void Batch::next_level(int i, const int32_t* seed) {
   slot.won = false;
   level_seed[i] = slot.level_seed;
   slot.failure.clear();
+  slot.ready = false;
   waiting[i] = 0;
   try {
     std::vector<double> row = slot.pending;
@@ -243,6 +269,7 @@ void Batch::next_level(int i, const int32_t* seed) {
                          static_cast<double>(steps_), slot.env->distribution_mode(), row.data());
     slot.levels += 1;
     slot.env->new_level(slot.level_seed, row.data());
+    slot.ready = true;
   } catch (const std::exception& error) {
     fail(i, error.what());
   }
@@ -250,6 +277,7 @@ void Batch::next_level(int i, const int32_t* seed) {
 
 void Batch::fail(int i, const char* reason) {
   slots_[i].failure = reason;
+  slots_[i].ready = false;
   waiting[i] = 1;
   failed_.store(true, std::memory_order_relaxed);
 }
@@ -257,9 +285,11 @@ void Batch::fail(int i, const char* reason) {
 void Batch::gather_failures() {
   failures_.clear();
   if (!failed_.exchange(false)) return;
-  for (int i = 0; i < size(); ++i)
-    if (!slots_[i].failure.empty())
-      failures_.push_back({i, slots_[i].level_seed, slots_[i].failure});
+  for (int i = 0; i < size(); ++i) {
+    if (slots_[i].failure.empty()) continue;
+    failures_.push_back({i, slots_[i].level_seed, slots_[i].failure});
+    slots_[i].failure.clear();
+  }
   throw LevelFailure(failures_[0].reason);
 }
 
@@ -267,7 +297,7 @@ void Batch::draw(int i, const Page& page) {
   if (config_.layout == Layout::none) return;
   Slot& slot = slots_[i];
   uint8_t* out = page.data() + i * frame_bytes();
-  if (!slot.failure.empty()) {
+  if (!slot.ready) {
     std::memset(out, 0, frame_bytes());
     return;
   }
@@ -293,6 +323,10 @@ void Batch::draw(int i, const Page& page) {
 
 void Batch::render(int i, int side, uint8_t* rgb) {
   Slot& slot = slots_.at(i);
+  if (!slot.ready) {
+    std::memset(rgb, 0, size_t(side) * side * 3);
+    return;
+  }
   draw_view(*slot.env, *slot.skin, side, rgb);
 }
 
@@ -308,7 +342,8 @@ void Batch::slot_fields(Slot& slot, Archive& archive) {
   archive("episode_return", slot.episode_return);
   archive("episode_length", slot.episode_length);
   archive("levels", slot.levels);
-  slot.env->archive(archive);
+  archive("ready", slot.ready);
+  if (slot.ready) slot.env->archive(archive);
 }
 
 std::string Batch::header(int i) const {

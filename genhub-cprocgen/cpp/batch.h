@@ -96,7 +96,7 @@ class Batch {
   std::string get_state(int i);
   // Throws StateError, leaving the old state. Draws nothing: draw_all() does.
   void set_state(int i, const std::string& state);
-  Snapshot snapshot(int i) { return slots_.at(i).env->snapshot(); }
+  Snapshot snapshot(int i) { return slots_.at(i).ready ? slots_[i].env->snapshot() : Snapshot(); }
   void render(int i, int side, uint8_t* rgb);
   void draw_all();  // on another page
 
@@ -119,6 +119,7 @@ class Batch {
     float episode_return = 0;
     int32_t episode_length = 0;
     uint32_t levels = 0;
+    bool ready = false;  // it has a level that can be drawn and saved
     std::string failure;
 
     // The same kind of slot with an environment that has no level yet, to load a state into.

@@ -1,6 +1,7 @@
 // Mazes by Kruskal's algorithm on a square with a margin of one cell; also with doors and keys.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "entity.h"

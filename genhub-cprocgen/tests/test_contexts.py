@@ -232,7 +232,10 @@ def test_infos_or_observations_carry_the_context_when_asked(make):
     obs, info = env.reset()
     assert "context" not in info
     assert env.observation_space.contains(obs)
-    assert obs["context"].shape == (2, len(env.context_names()))
+    for _ in range(2):
+        np.testing.assert_array_equal(obs["context"], env.context_matrix(normalised=True))
+        assert (obs["context"][:, world] == np.float32((15 - 5) / (63 - 5))).all()
+        obs, *_ = env.step(np.full(2, -1))
     assert "context" not in make("maze", context_visibility="none").reset()[1]
 
 

@@ -253,6 +253,17 @@ def test_a_function_gives_the_same_contexts_for_the_same_seed(make):
     assert runs[0] == runs[1] != runs[2]
 
 
+def test_contexts_of_a_reset_go_before_a_functions(make):
+    asked = Recorder()
+    env = make("maze", 2, contexts=asked)
+    env.reset()
+    options = {"contexts": {"goal_reward": 500}, "reset_mask": np.array([True, False])}
+    env.reset(options=options)
+    assert [c["goal_reward"] for c in env.get_context()] == [500, 10]
+    env.step(np.array([-1, 4]))
+    assert env.get_context(0)["goal_reward"] == 1
+
+
 def test_what_a_function_answers_wrongly_is_told(make):
     env = make("maze", contexts=lambda *_: {"goal": 1})
     with pytest.raises(cp.ContextError, match="maze has no parameter 'goal'"):

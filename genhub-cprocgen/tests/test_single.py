@@ -85,6 +85,17 @@ def test_a_context_can_be_part_of_the_observation():
     env.close()
 
 
+def test_gymnasiums_own_vectors_take_it():
+    makers = [lambda k=k: gymnasium.make("CProcgen/maze-v0", rand_seed=k) for k in range(2)]
+    env = gymnasium.vector.SyncVectorEnv(makers)
+    env.reset(seed=3)
+    for action in (4, -1, 4, 4):
+        obs, *_, info = env.step(np.full(2, action))
+    assert obs.shape == (2, 64, 64, 3)
+    assert info["level_seed"].shape == (2,)
+    env.close()
+
+
 def test_what_belongs_to_vectors_is_refused():
     with pytest.raises(cp.OptionError, match="a single environment has no num_envs: use make_vec"):
         gymnasium.make("CProcgen/maze-v0", num_envs=2)

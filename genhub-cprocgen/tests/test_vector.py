@@ -331,6 +331,55 @@ def test_same_step_and_next_step_play_the_same_episodes(make):
     assert episodes("same_step") == episodes("next_step")
 
 
+# --- levels that cannot be made ---
+IMPOSSIBLE = {"maze_dim": 5, "total_enemies": 30}  # more eggs than there are cells
+
+
+def test_a_level_that_cannot_be_made_is_told_after_the_others_were_stepped(make):
+    env = make("chaser", 3, observation="gray", render_mode="rgb_array")
+    env.reset()
+    env.set_context([1], IMPOSSIBLE)
+    with pytest.raises(cp.LevelGenerationError) as error:
+        env.step(np.full(3, GIVE_UP))
+    assert (error.value.index, error.value.game) == (1, "chaser")
+    assert error.value.context == IMPOSSIBLE
+    assert [env.debug_state(i).scalars["cur_time"] for i in (0, 2)] == [0, 0]
+    assert len(env.debug_state(1).entities) == 0
+    seen = env.observe()
+    assert [bool(frame.any()) for frame in seen] == [True, False, True]
+    assert [bool(frame.any()) for frame in env.render()] == [True, False, True]
+    with pytest.raises(cp.ActionError, match="environment 1 has no running episode"):
+        env.step(idle(3))
+    env.set_context([1], {}, mode="replace", when="now")
+    env.step(idle(3))
+
+
+def test_each_failure_is_told_for_its_own_environment(make):
+    env = make("chaser", 3, contexts=[IMPOSSIBLE, {}, IMPOSSIBLE])
+    with pytest.raises(cp.LevelGenerationError, match="environment 0: "):
+        env.reset()
+    with pytest.raises(cp.LevelGenerationError, match="environment 2: "):
+        env.reset(options={"reset_mask": np.array([False, False, True])})
+
+
+@pytest.mark.parametrize("game", GAMES)
+def test_environments_without_a_level_can_be_looked_at(make, game):
+    env = make(game, 2, observation="rgb", render_mode="rgb_array")
+    assert not env.observe().any()
+    assert env.get_context() == env.get_pending_context()
+    assert len(env.debug_state().entities) == 0
+    assert all(np.isnan(values).all() for values in env.episode_values().values())
+    states = env.get_state()
+    env.reset()
+    env.set_state(states)
+    assert not env.observe().any()
+    assert not env.render()[0].any()
+    with pytest.raises(cp.ActionError, match="environment 0 has no running episode"):
+        env.step(idle(2))
+    env.reset()
+    env.step(idle(2))
+
+
 # --- copies, views, memory of others ---
 def test_views_follow_after_the_next_step(make):
     env = make("bigfish", 2, observation="rgb", copy=False)

@@ -26,11 +26,12 @@ void check_entities(Batch& batch, int i) {
 
 }  // namespace
 
-bool begin(Batch& batch) {
+bool begin(Batch& batch, const Setting& setting) {
   std::vector<int> all;
   for (int i = 0; i < batch.size(); ++i) all.push_back(i);
   try {
-    batch.start(all, nullptr, false);
+    const auto& seeds = setting.level_seeds;
+    batch.start(all, seeds.empty() ? nullptr : seeds.data(), false);
   } catch (const LevelFailure&) {
     require(!batch.failures().empty(), "levels failed, but none is listed");
     return false;
@@ -38,14 +39,14 @@ bool begin(Batch& batch) {
   return true;
 }
 
-bool advance(Batch& batch, Autoreset autoreset, const std::vector<int32_t>& actions) {
+bool advance(Batch& batch, const Setting& setting, const std::vector<int32_t>& actions) {
   try {
     std::vector<int> waiting;
     for (int i = 0; i < batch.size(); ++i)
       if (batch.waiting[i]) waiting.push_back(i);
-    if (autoreset != Autoreset::next_step && !waiting.empty())
+    if (setting.config.autoreset != Autoreset::next_step && !waiting.empty())
       batch.start(waiting, nullptr, true);
-    batch.step(actions.data(), false);
+    batch.step(actions.data(), setting.defer);
   } catch (const LevelFailure&) {
     require(!batch.failures().empty(), "levels failed, but none is listed");
     return false;

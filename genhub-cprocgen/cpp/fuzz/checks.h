@@ -15,10 +15,10 @@ struct Finding : std::runtime_error {
 };
 
 // Begins the first levels; false where a context makes a level impossible.
-bool begin(Batch& batch);
+bool begin(Batch& batch, const Setting& setting);
 
 // One step; environments that wait are started before it. False as above.
-bool advance(Batch& batch, Autoreset autoreset, const std::vector<int32_t>& actions);
+bool advance(Batch& batch, const Setting& setting, const std::vector<int32_t>& actions);
 
 std::vector<int32_t> draw_actions(Chance& chance, int environments);
 

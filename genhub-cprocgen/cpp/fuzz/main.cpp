@@ -39,7 +39,7 @@ void report() {
 }
 
 void render_now_and_then(Chance& chance, Batch& batch, int i) {
-  if (!chance.one_in(100)) return;
+  if (!chance.one_in(1000)) return;
   std::vector<uint8_t> rgb(512 * 512 * 3);
   batch.render(i, 512, rgb.data());
 }
@@ -47,16 +47,15 @@ void render_now_and_then(Chance& chance, Batch& batch, int i) {
 // Loads the states of a batch into another that has played something else, and plays on in both.
 bool check_continuation(Chance& chance, const Setting& setting, Batch& batch, int played) {
   const int n = batch.size();
-  const Autoreset autoreset = setting.config.autoreset;
   const auto other = setting.make();
-  if (!begin(*other)) return false;
+  if (!begin(*other, setting)) return false;
   for (int k = 0; k < played; ++k)  // as many steps, because schedules go by them
-    if (!advance(*other, autoreset, draw_actions(chance, n))) return false;
+    if (!advance(*other, setting, draw_actions(chance, n))) return false;
   for (int i = 0; i < n; ++i) other->set_state(i, batch.get_state(i));
   for (int k = 0; k < 10; ++k) {
     const std::vector<int32_t> actions = draw_actions(chance, n);
-    const bool possible = advance(batch, autoreset, actions);
-    if (advance(*other, autoreset, actions) != possible)
+    const bool possible = advance(batch, setting, actions);
+    if (advance(*other, setting, actions) != possible)
       throw Finding("a continued state failed where the first did not, or the reverse");
     if (!possible) return false;
     check_equal(batch, *other);
@@ -69,7 +68,7 @@ void play(Chance& chance, const Setting& setting, Count& count) {
   const auto batch = setting.make();
   ++count.configurations;
   const int pause = chance.one_in(4) ? chance.below(kSteps) : -1;
-  bool possible = begin(*batch);
+  bool possible = begin(*batch, setting);
   for (int step = 0; step < kSteps && possible; ++step) {
     if (step == pause) {
       check_damage(chance, *batch, chance.below(n));
@@ -77,7 +76,7 @@ void play(Chance& chance, const Setting& setting, Count& count) {
       count.continued += possible;
       if (!possible) break;
     }
-    possible = advance(*batch, setting.config.autoreset, draw_actions(chance, n));
+    possible = advance(*batch, setting, draw_actions(chance, n));
     if (!possible) break;
     check(*batch, step % 10 == 9);
     render_now_and_then(chance, *batch, chance.below(n));
@@ -111,11 +110,11 @@ void fuzz_threads(long count, long first) {
     const auto together = setting.make();
     setting.config.threads = 1;
     const auto alone = setting.make();
-    begin(*together), begin(*alone);
+    begin(*together, setting), begin(*alone, setting);
     for (int step = 0; step < kSteps; ++step) {
       const std::vector<int32_t> actions = draw_actions(chance, n);
-      advance(*together, setting.config.autoreset, actions);
-      advance(*alone, setting.config.autoreset, actions);
+      advance(*together, setting, actions);
+      advance(*alone, setting, actions);
     }
     check_equal(*together, *alone);
   }
@@ -134,15 +133,16 @@ void watch_memory(long steps) {
   Setting setting = draw_setting(chance, 64, 1);
   setting.config.layout = Layout::rgb;
   setting.config.autoreset = Autoreset::same_step;
+  setting.defer = false;
   for (auto& row : setting.rows) row.clear();
   for (auto& rules : setting.sampler_rows) rules.clear();
   const auto batch = setting.make();
-  begin(*batch);
+  begin(*batch, setting);
   constexpr int kReports = 10;
   long after_first = 0;
   for (int part = 1; part <= kReports; ++part) {
     for (long k = 0; k < steps / kReports; k += 64)
-      advance(*batch, Autoreset::same_step, draw_actions(chance, 64));
+      advance(*batch, setting, draw_actions(chance, 64));
     const long now = resident();
     if (part == 1) after_first = now;
     std::printf("%ld steps: %ld KiB resident\n", steps / kReports * part, now);

@@ -120,6 +120,10 @@ Setting draw_setting(Chance& chance, int environments, int threads) {
   c.autoreset = chance.of<Autoreset>(
       {Autoreset::same_step, Autoreset::same_step, Autoreset::next_step, Autoreset::disabled});
   c.final_obs = chance.one_in(3);
+  setting.defer = chance.one_in(4);
+  if (chance.one_in(4))
+    for (int i = 0; i < environments; ++i)
+      setting.level_seeds.push_back(static_cast<int32_t>(chance.word()));
   c.threads = threads;
   return setting;
 }

@@ -15,6 +15,8 @@ struct Setting {
   BatchConfig config;
   std::vector<std::vector<double>> rows;              // per environment; empty: the mode's
   std::vector<std::vector<SamplerRow>> sampler_rows;  // per environment; empty: none
+  std::vector<int32_t> level_seeds;  // of the first levels; empty: those of the batch's sequence
+  bool defer = false;                // whether new levels wait to be started
 
   std::unique_ptr<Batch> make() const;
   std::string describe() const;  // one line per environment, for the report of a finding

@@ -124,12 +124,11 @@ class CProcgenVectorEnv(VectorEnv):
             self._contexts.replace(contexts, mask)
         if number is not None:
             self._reseed(number)
-        self._contexts.ask(mask, begins=True)
+        if contexts is None:
+            self._contexts.ask(mask, begins=True)
         self._started = True
         self._begin(np.flatnonzero(mask), seeds)
-        info = self._info()
-        if self.options.final_obs:
-            info["_final_obs"] = np.zeros(self.num_envs, bool)
+        info = self._info(np.zeros(self.num_envs, bool))  # contexts first, for the observation
         return self._observation(), info
 
     def _reseed(self, seed: int) -> None:
@@ -172,18 +171,17 @@ class CProcgenVectorEnv(VectorEnv):
             raise ClosedError("these environments are closed")
         if not self._stepping:
             raise ActionError("no step was begun: call step_async(actions) first")
-        self._stepping = False
-        batch = self._batch
         try:
-            batch.step_wait()
+            self._batch.step_wait()
         except _engine.LevelFailure:
             self._raise_failure()
+        finally:
+            self._stepping = False
         results = self._results
+        ended = results[1] | results[2]
         if self._contexts.sampler is not None:
-            self._ask_for_levels(results[1] | results[2])
-        info = self._info()
-        if self.options.final_obs:
-            info["_final_obs"] = results[1] | results[2]
+            self._ask_for_levels(ended)
+        info = self._info(ended)
         if self.options.copy:
             results = tuple(values.copy() for values in results)
         observation = self._observation(self._out)
@@ -231,7 +229,7 @@ class CProcgenVectorEnv(VectorEnv):
             return image
         return {"image": image, "context": self._contexts.matrix(normalised=True).copy()}
 
-    def _info(self) -> dict[str, Any]:
+    def _info(self, ended: np.ndarray) -> dict[str, Any]:
         batch, options = self._batch, self.options
         if options.copy:
             info: dict[str, Any] = {name: values.copy() for name, values in self._infos.items()}
@@ -243,6 +241,7 @@ class CProcgenVectorEnv(VectorEnv):
         if options.final_obs:
             final = batch.final_observations()
             info["final_obs"] = final.copy() if options.copy and final is not None else final
+            info["_final_obs"] = ended
         begun = self._infos["first"]
         if options.use_sequential_levels:
             begun = begun | self._infos["prev_level_complete"]
@@ -271,8 +270,9 @@ class CProcgenVectorEnv(VectorEnv):
 
         `merge` changes only what is named, over the context and rules that were set last; `replace`
         starts from the distribution mode. `now` ends their episodes at once, which the next infos
-        tell in `restarted`, and begins new levels. Raises ContextError, and then nothing has
-        changed; with `now` also LevelGenerationError.
+        tell in `restarted`, and begins new levels. Where contexts come from a function, its next
+        answer replaces what was set. Raises ContextError, and then nothing has changed; with `now`
+        also LevelGenerationError.
         """
         self._check_ready()
         if mode not in ("merge", "replace"):
@@ -320,7 +320,10 @@ class CProcgenVectorEnv(VectorEnv):
         return context_space(game or self.games[0])
 
     def episode_values(self) -> dict[str, np.ndarray]:
-        """Give what the running levels drew, by name: float64 [N], not-a-number for other games."""
+        """Give what the running levels drew, by name: float64 [N], not-a-number for other games.
+
+        And where there is no level: before the first reset, or where none could be made.
+        """
         self._check_ready()
         return self._contexts.episode_values()
 
@@ -344,7 +347,7 @@ class CProcgenVectorEnv(VectorEnv):
             raise StateError(
                 f"one state per environment is needed: {self.num_envs}, got {len(states)}"
             )
-        before = self.get_state() if self._started else []
+        before = self.get_state()
         for i, state in enumerate(states):
             try:
                 if not isinstance(state, bytes):
