@@ -183,7 +183,7 @@ def save(folder: Path, model: Any, points: Sequence[dict[str, float]], about: An
 def main() -> None:
     """Train, with the curve as it goes."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=100_000)
+    parser.add_argument("--steps", type=int, default=120_000)
     parser.add_argument("--num-envs", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("procgen-train"))
@@ -197,10 +197,18 @@ def main() -> None:
         flush=True,
     )
     model = PPO(
-        "CnnPolicy", env, n_steps=32, batch_size=256, n_epochs=4, learning_rate=1e-3, gamma=0.98,
-        ent_coef=0.01, clip_range=0.2, seed=args.seed, device="cpu",
+        "CnnPolicy",
+        env,
+        n_steps=32,
+        batch_size=256,
+        learning_rate=lambda left: 1e-3 * max(left, 0.1),  # `left` goes from 1 to 0
+        n_epochs=4,
+        gamma=0.98,
+        ent_coef=0.02,
+        seed=args.seed,
+        device="cpu",
         policy_kwargs={"features_extractor_class": SmallCnn, "net_arch": []},
-    )  # fmt: skip
+    )
     trials = Trials(max(1, args.steps // 15), args.output)
     begun, cpu = time.perf_counter(), time.process_time()
     model.learn(args.steps, callback=trials)
