@@ -208,6 +208,10 @@ def examples(session: nox.Session) -> None:
     python = _thin(session, "demo", PACKAGES)
     for path in sorted(EXAMPLES.glob("*.yaml")):
         session.run(str(Path(python).parent / "genhub"), "run", str(path), external=True)
+    session.run(*_into(session, python), "stable-baselines3", external=True)
+    program = ROOT / "examples" / "procgen_train.py"
+    learnt = ROOT / "build" / "procgen-train"
+    session.run(python, str(program), "--output", str(learnt), external=True)
 
 
 @nox.session(venv_backend="none")

@@ -10,6 +10,7 @@ import json
 from argparse import ArgumentParser
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.resources import files
 from inspect import cleandoc, getmembers, isfunction, signature
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def pages() -> dict[str, str]:
         "reference/yaml.md": yaml_page(),
         "reference/commands.md": commands_page(),
         "reference/names.md": names_page(),
+        "reference/contexts.md": contexts_page(),
         "reference/api.md": api_page(),
         "reference/measured.md": measured_page(),
     }
@@ -101,6 +103,31 @@ def names_page() -> str:
             f"## {noun(kind).capitalize()}s",
             _table(("name", "package", "what it does", "paper"), rows),
         ]
+    return _joined(parts)
+
+
+def contexts_page() -> str:
+    """List the parameters of every game of genhub-cprocgen, from the file they are written in."""
+    source = files("genhub_cprocgen") / "data" / "contexts.json"
+    data = json.loads(source.read_text(encoding="utf-8"))
+    parts = [
+        "# Parameters of contexts",
+        "What can be set in each game of [cprocgen](../cprocgen.md), with defaults by distribution "
+        "mode; *own rule* means that the game decides as the benchmark does. Games that the engine "
+        "does not have yet are listed too.",
+    ]
+    games: dict[str, list[Any]] = {}
+    for parameter in data["parameters"]:
+        games.setdefault(parameter["game"], []).append(parameter)
+    for game, listed in sorted(games.items()):
+        rows = [
+            (f"`{p['name']}`", p["type"], _by_mode(p["default"]), _range(p), p["meaning"])
+            for p in listed
+        ]
+        header = ("parameter", "type", "default", "range", "meaning")
+        parts += [f"## {game}", _table(header, rows)]
+        for low, high in data["ordered_pairs"].get(game, ()):
+            parts.append(f"`{low}` must not be above `{high}`.")
     return _joined(parts)
 
 
@@ -251,6 +278,21 @@ def _type(field: Schema, root: Schema) -> str:
         return "block"
     words = {"integer": "whole number", "string": "text", "boolean": "`true`, `false`"}
     return f"{words.get(kind, kind)}{_bounds(field)}"
+
+
+def _by_mode(defaults: Mapping[str, Any]) -> str:
+    """Give one default where modes agree, else each mode's."""
+    shown = {m: "own rule" if v is None else _value(v) for m, v in defaults.items()}
+    if len(set(shown.values())) == 1:
+        return next(iter(shown.values()))
+    return ", ".join(f"{mode} {value}" for mode, value in shown.items())
+
+
+def _range(parameter: Mapping[str, Any]) -> str:
+    if parameter["min"] is None:
+        return ""
+    odd = ", odd" if parameter.get("odd") else ""
+    return f"{parameter['min']:g} to {parameter['max']:g}{odd}"
 
 
 def _bounds(field: Schema) -> str:

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from rolling import Roll
 
 from genhub.rollout.episodes import Episode
+from genhub.rollout.report import _series
 from genhub.rollout.tables import Axes, returns_by_context
 
 
@@ -18,7 +22,7 @@ def test_the_page_shows_returns_films_and_contexts(roll: Roll) -> None:
     row = [">2<", ">16<", ">2<", ">0<", ">2.0<", ">100.0 %<"]
     places = [page.index(cell, page.index("mean return")) for cell in row]
     assert places[0] < places[1] and places[-1] > places[0]
-    for part in ("Returns by context", "Returns over time", "Contexts", "Video", "size 3"):
+    for part in ("Returns by context", "Mean return so far", "Contexts", "Video", "size 3"):
         assert part in page
     assert "rooms to go through" in page  # among the plugins
 
@@ -42,6 +46,18 @@ def test_a_parameter_with_many_values_is_cut_into_ranges() -> None:
     ]  # fmt: skip
     assert sum(row["episodes"] for row in rows) == 40
     assert [row["return_mean"] for row in rows] == sorted(row["return_mean"] for row in rows)
+
+
+def test_curves_run_from_the_first_mean_to_the_mean_of_all(tmp_path: Path) -> None:
+    lines = [
+        {**episode({"size": 1 + i % 2}, total=float(i)).to_json(), "step": i} for i in range(1000)
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "episodes.jsonl").write_text(text + '{"return": 1, "en', encoding="utf-8")
+    curves = _series(tmp_path)
+    assert list(curves) == ["size 1", "size 2"]
+    assert curves["size 1"][-1] == (998, 499) and curves["size 2"][-1] == (999, 500)
+    assert all(100 < len(curve) <= 200 for curve in curves.values())
 
 
 def test_what_differs_only_between_games_is_told_by_the_game() -> None:

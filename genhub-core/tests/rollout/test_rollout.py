@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from rolling import Roll, episodes_of, told_of, with_rooms
+from toyrooms import Rooms
 
 import genhub
 import genhub.testing
@@ -143,7 +144,10 @@ def test_the_first_sight_of_each_context_is_drawn(roll: Roll) -> None:
     assert shades.tolist() == [20, 50, 90]
 
 
-def test_an_interruption_keeps_what_was_seen(roll: Roll, tmp_path: Path) -> None:
+def test_an_interruption_keeps_what_was_seen_and_the_run_can_be_made_whole(
+    roll: Roll, tmp_path: Path, registries: Any
+) -> None:
+    Rooms.fell = False
     with pytest.raises(GenHubError) as caught:
         roll({**GO, "films": 1}, {"sizes": [2, 7], "falls_at": 6})
     assert caught.value.code == "GH603"
@@ -152,3 +156,9 @@ def test_an_interruption_keeps_what_was_seen(roll: Roll, tmp_path: Path) -> None
     assert manifest["status"] == "interrupted"
     assert manifest["rollout"]["steps"] == 6 and manifest["rollout"]["summary"]["episodes"] == 2
     assert [a["info"]["frames"] for a in manifest["artifacts"]] == [7]
+    whole = genhub.run(folder, registries=registries)
+    assert whole.folder == folder and whole.status == "done"
+    assert [a.info["frames"] for a in whole.artifacts] == [21]
+    straight = roll({**GO, "films": 1}, {"sizes": [2, 7], "falls_at": 6})
+    assert episodes_of(whole) == episodes_of(straight)
+    assert [a.path for a in whole.artifacts] == [a.path for a in straight.artifacts]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from gymnasium.spaces import Box, Discrete
@@ -22,6 +22,7 @@ class Rooms(VectorEnv):
     """
 
     action_names = ("wait", "go")
+    fell: ClassVar[bool] = False
 
     def __init__(self, num_envs: int, seed: int, config: RoomsConfig) -> None:
         self.num_envs, self.config = num_envs, config
@@ -48,7 +49,8 @@ class Rooms(VectorEnv):
         return self._see(), {}
 
     def step(self, actions: np.ndarray) -> tuple[Any, ...]:
-        if self.config.falls_at is not None and int(self.age.max()) == self.config.falls_at:
+        if int(self.age.max()) == self.config.falls_at and not Rooms.fell:
+            Rooms.fell = True  # once: whoever goes on gets further
             raise KeyboardInterrupt
         fresh = self.ended.copy()
         gone = (np.asarray(actions) == 1) & ~fresh

@@ -110,7 +110,9 @@ class _Stage:
             self._run.note(rollout=self._told())
             if ended:
                 figures = summary_of(ended)
-                self._run.log(**{k: v for k, v in figures.items() if v is not None})
+                count = figures.pop("episodes")  # last: the first figure stands at the top
+                known = {name: v for name, v in figures.items() if v is not None}
+                self._run.log(**known, episodes=count)
             if len(self._sights) > 1:
                 self._draw_contexts()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from genhub.api import Section, hookimpl
@@ -10,7 +10,8 @@ from genhub.api import Section, hookimpl
 __all__ = ["CONTEXTS", "genhub_report", "returns_table"]
 
 MOST_SERIES = 8
-MOST_POINTS = 2000
+MOST_EPISODES = 100_000
+MOST_POINTS = 200  # of a curve
 NOTHING = "-"
 CONTEXTS = "contexts.png"
 
@@ -52,7 +53,7 @@ def _sections(told: Mapping[str, Any], folder: Any) -> Iterator[Section]:
     yield Section("Returns by context", f"{text}.", returns_table(told), order=5)
     if series := _series(folder):
         yield Section(
-            "Returns over time", order=6, series=series, axes=("step", "return"), joined=False
+            "Mean return so far", order=6, series=series, axes=("step", "mean return so far")
         )
     if (folder / CONTEXTS).is_file():
         caption = "how levels of each context begin"
@@ -60,19 +61,34 @@ def _sections(told: Mapping[str, Any], folder: Any) -> Iterator[Section]:
 
 
 def _series(folder: Any) -> dict[str, list[tuple[float, float]]]:
-    """Give the returns of episodes at the steps where they ended, by context if these are few."""
+    """Give the mean of the returns of episodes that have ended so far, by context if few."""
     from genhub.rollout.episodes import read_episodes
-    from genhub.rollout.tables import Axes
+    from genhub.rollout.tables import Axes, order_of
 
-    episodes = read_episodes(folder)[:MOST_POINTS]
+    episodes = read_episodes(folder)[:MOST_EPISODES]
     axes = Axes(episode.context for episode in episodes)
-    series: dict[str, list[tuple[float, float]]] = {}
-    for episode in episodes:
-        name = ", ".join(f"{n} {v}" for n, v in axes.key(episode.context)) or "all"
-        series.setdefault(name, []).append((episode.step, episode.total))
-    if len(series) <= MOST_SERIES:
-        return series
-    return {"all contexts": [point for points in series.values() for point in points]}
+    keys = sorted(
+        {axes.key(episode.context) for episode in episodes},
+        key=lambda key: [order_of(value) for _, value in key],
+    )
+    if len(keys) > MOST_SERIES:
+        return {"all contexts": _running_mean((e.step, e.total) for e in episodes)}
+    return {
+        ", ".join(f"{name} {value}" for name, value in key) or "all": _running_mean(
+            (e.step, e.total) for e in episodes if axes.key(e.context) == key
+        )
+        for key in keys
+    }
+
+
+def _running_mean(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Give the mean of all values so far, at most `MOST_POINTS` of them, the last one always."""
+    total, means = 0.0, []
+    for count, (x, y) in enumerate(points, start=1):
+        total += y
+        means.append((x, total / count))
+    every = -(-len(means) // MOST_POINTS)
+    return means[::-1][:: every or 1][::-1]
 
 
 def _number(value: float | None) -> str:
