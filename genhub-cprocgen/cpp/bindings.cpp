@@ -350,7 +350,7 @@ auto pixels_of(const Image& image) {
 
 void def_skin(nb::module_& m) {
   nb::class_<SkinSet>(m, "Skin")
-      .def(nb::new_([] { return std::make_shared<SkinSet>(); }))
+      .def(nb::init<>())
       .def("set_sprite",
            [](SkinSet& self, const std::string& game, int type, int theme, Picture8 rgba) {
              self.set_sprite(game, type, theme,

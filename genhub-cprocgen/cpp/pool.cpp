@@ -1,5 +1,6 @@
 #include "pool.h"
 
+#include <chrono>
 #include <system_error>
 
 #if defined(_WIN32)
@@ -18,6 +19,15 @@ int process_id() {
 #else
   return static_cast<int>(getpid());
 #endif
+}
+
+// Waits a little without sleeping. Bounded by time: where others want the processor, a single yield
+// may take milliseconds.
+template <class Condition>
+void spin_until(Condition ready) {
+  constexpr std::chrono::microseconds kLongest(200);
+  const auto end = std::chrono::steady_clock::now() + kLongest;
+  while (!ready() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
 }
 
 }  // namespace
@@ -80,8 +90,7 @@ void Pool::begin(int count, std::function<void(int)> body) {
 void Pool::finish() {
   run_items();
   if (threads_ < 2) return;
-  for (int i = 0; i < kSpins && crew_->busy.load(std::memory_order_acquire) > 0; ++i)
-    std::this_thread::yield();
+  spin_until([this] { return crew_->busy.load(std::memory_order_acquire) == 0; });
   std::unique_lock<std::mutex> lock(crew_->mutex);
   crew_->rest.wait(lock, [this] { return crew_->busy.load(std::memory_order_acquire) == 0; });
 }
@@ -99,8 +108,7 @@ void Pool::work(Crew& crew) {
   unsigned seen = 0;
   for (;;) {
     // A policy often answers within microseconds: spin a little before sleeping.
-    for (int i = 0; i < kSpins && crew.job.load(std::memory_order_acquire) == seen; ++i)
-      std::this_thread::yield();
+    spin_until([&] { return crew.job.load(std::memory_order_acquire) != seen; });
     {
       std::unique_lock<std::mutex> lock(crew.mutex);
       crew.wake.wait(lock, [&] { return crew.stop || crew.job.load() != seen; });
