@@ -26,7 +26,7 @@ void paint_stars(Painter& p, uint32_t seed, int count) {
 void paint_planet(Painter& p, uint32_t seed) {
   const double x = 0.15 + 0.7 * cell_noise(1, 0, seed), y = 0.2 + 0.6 * cell_noise(2, 0, seed);
   const double r = 0.08 + 0.16 * cell_noise(3, 0, seed), a = p.aspect();
-  const Tone base = from_hsv(cell_noise(4, 0, seed), 0.45, 0.72);
+  const Tone base = from_hsv(cell_noise(4, 0, seed), 0.4, 0.5);
   p.disc(x, y, r * 1.08, faint(base, 0.16));
   p.disc(x, y, r,
          radial({x - r * 0.5 / a, y - r * 0.5}, r * 1.5, lighter(base, 0.3), darker(base, 0.75)));

@@ -1,18 +1,16 @@
 #include "batch.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <limits>
 
+#include "rows.h"
 #include "view.h"
 
 namespace cprocgen {
 
 namespace {
 
-constexpr char kMagic[] = "CPROCGEN";
-constexpr int kStateVersion = 1;
 constexpr size_t kMostPages = 4;
 
 Mode mode_of(const std::string& name) {
@@ -21,32 +19,11 @@ Mode mode_of(const std::string& name) {
   throw std::invalid_argument("there is no mode \"" + name + "\"");
 }
 
-uint32_t checksum(const char* data, size_t size) {  // FNV-1a
-  uint32_t hash = 2166136261u;
-  for (size_t i = 0; i < size; ++i) hash = (hash ^ static_cast<uint8_t>(data[i])) * 16777619u;
-  return hash;
-}
-
 // Python words its own messages; these are for who comes here without it.
 void check_levels(int num_levels, int start_level) {
   if (num_levels < 0 || start_level < 0 ||
       (num_levels && start_level > std::numeric_limits<int>::max() - num_levels))
     throw std::invalid_argument("levels must be from 0 to 2147483647");
-}
-
-void check_row(const GameTable& game, const std::vector<double>& row) {
-  if (row.size() != static_cast<size_t>(game.parameter_count))
-    throw std::invalid_argument("a context must have a value per parameter of its game");
-  for (int i = 0; i < game.parameter_count; ++i) {
-    const Parameter& p = game.parameters[i];
-    const double x = row[i];
-    if (x != x) continue;  // unset
-    const bool odd = std::fmod(x, 2) == 1;
-    if (x < p.minimum || x > p.maximum || (p.kind != 'f' && x != std::floor(x)) ||
-        (p.kind == 'o' && !odd))
-      throw std::invalid_argument(std::string(p.name) + " of " + game.name +
-                                  " cannot be " + std::to_string(x));
-  }
 }
 
 int channels(Layout layout) {
@@ -328,68 +305,6 @@ void Batch::render(int i, int side, uint8_t* rgb) {
     return;
   }
   draw_view(*slot.env, *slot.skin, side, rgb);
-}
-
-template <class Archive>
-void Batch::slot_fields(Slot& slot, Archive& archive) {
-  slot.seeds.fields(archive);
-  slot.sampler.fields(archive);
-  archive("low", slot.low);
-  archive("high", slot.high);
-  archive("pending_context", slot.pending);
-  archive("level_seed", slot.level_seed);
-  archive("won", slot.won);
-  archive("episode_return", slot.episode_return);
-  archive("episode_length", slot.episode_length);
-  archive("levels", slot.levels);
-  archive("ready", slot.ready);
-  if (slot.ready) slot.env->archive(archive);
-}
-
-std::string Batch::header(int i) const {
-  const Env& env = *slots_.at(i).env;
-  std::string text = std::string(kMagic) + " " + std::to_string(kStateVersion) + " ";
-  text += std::string(env.table().name) + " ";
-  text += kModeNames[static_cast<int>(env.distribution_mode())];
-  text += config_.options.restrict_themes ? " restricted" : " free";
-  text += " " + std::to_string(env.table().parameter_count) + "\n";
-  return text;
-}
-
-std::string Batch::get_state(int i) {
-  Writer writer;
-  uint8_t waits = waiting.at(i);
-  writer("waiting", waits);
-  slot_fields(slots_[i], writer);
-  uint32_t sum = checksum(writer.bytes.data(), writer.bytes.size());
-  std::string tail;
-  for (int shift = 0; shift < 32; shift += 8) tail.push_back(static_cast<char>(sum >> shift & 255));
-  return header(i) + writer.bytes + tail;
-}
-
-void Batch::set_state(int i, const std::string& state) {
-  const std::string expected = header(i);
-  const size_t newline = state.find('\n');
-  if (newline == std::string::npos || state.compare(0, 8, kMagic) != 0)
-    throw StateError("these bytes are no state of an environment");
-  if (state.compare(0, newline + 1, expected) != 0)
-    throw StateError("this state is of \"" + state.substr(9, newline - 9) +
-                     "\" (version, game, mode, themes, parameters), the environment is of \"" +
-                     expected.substr(9, expected.size() - 10) + "\"");
-  if (state.size() < newline + 5) throw StateError("the state is cut short");
-  const char* body = state.data() + newline + 1;
-  const size_t size = state.size() - newline - 5;
-  uint32_t sum = 0;
-  for (int k = 0; k < 4; ++k) sum |= uint32_t(uint8_t(body[size + k])) << (8 * k);
-  if (sum != checksum(body, size)) throw StateError("the state is damaged: its checksum differs");
-  Reader reader(body, size);
-  uint8_t waits = 0;
-  reader("waiting", waits);
-  Slot loaded = slots_.at(i).fresh(config_.options);
-  slot_fields(loaded, reader);
-  slots_[i] = std::move(loaded);
-  waiting[i] = waits;
-  level_seed[i] = slots_[i].level_seed;
 }
 
 }  // namespace cprocgen

@@ -145,6 +145,7 @@ class Batch {
   template <class Archive>
   void slot_fields(Slot& slot, Archive& archive);
   std::string header(int i) const;
+  void load(Slot& slot, Reader& reader);
 
   BatchConfig config_;
   std::vector<Slot> slots_;

@@ -343,6 +343,11 @@ void def_batch(nb::module_& m) {
   def_flags(type, "waiting", &Batch::waiting);
 }
 
+auto pixels_of(const Image& image) {
+  const auto* bytes = reinterpret_cast<const uint8_t*>(image.pixels.data());
+  return copy<uint8_t>(bytes, {size_t(image.height), size_t(image.width), size_t(4)});
+}
+
 void def_skin(nb::module_& m) {
   nb::class_<SkinSet>(m, "Skin")
       .def(nb::new_([] { return std::make_shared<SkinSet>(); }))
@@ -355,7 +360,18 @@ void def_skin(nb::module_& m) {
            [](SkinSet& self, const std::string& group, int index, Picture8 rgba) {
              const int height = int(rgba.shape(0)), width = int(rgba.shape(1));
              self.set_background(group, index, make_backdrop(rgba.data(), width, height));
-           });
+           })
+      // Colours are multiplied by alpha.
+      .def("sprite",
+           [](SkinSet& self, const std::string& game, int type, int theme) {
+             return pixels_of(self.of(game)->image(type, theme));
+           })
+      .def("background", [](SkinSet& self, const std::string& game, int index) {
+        const auto skin = self.of(game);
+        if (index < 0 || index >= skin->background_count())
+          throw std::invalid_argument("there is no background " + std::to_string(index));
+        return pixels_of(skin->background(index));
+      });
 }
 
 }  // namespace

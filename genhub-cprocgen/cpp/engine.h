@@ -6,6 +6,8 @@
 #include <cmath>
 
 #include "draw.h"
+#include "rows.h"
+#include "soundness.h"
 #include "world.h"
 
 namespace cprocgen {
@@ -166,7 +168,6 @@ class Game : public World, public Env {
   }
 
   void draw(Canvas& canvas, const Skin& skin) override { draw_game(self(), canvas, skin); }
-
   Snapshot snapshot() override {
     Snapshot s;
     s.width = width;
@@ -182,17 +183,18 @@ class Game : public World, public Env {
   }
 
   void archive(Writer& writer) override { all_fields(writer); }
-
   void archive(Reader& reader) override {
     still.forget();
     all_fields(reader);
-    if (width < 1 || height < 1 || grid.size() != size_t(width) * height || entities.size() == 0 ||
-        context_.size() != size_t(Self::kTable.parameter_count))
-      throw StateError("the state contradicts itself: its grid, entities or context do not fit");
+    check_row(Self::kTable, context_);
     self().params.read(context_.data(), mode);
+    Soundness numbers;
+    world_fields(numbers), self().fields(numbers);
+    Soundness::check(*this, Self::kTable), self().check_state();
   }
 
   void waiting(std::vector<Entity>&) {}
+  void check_state() const {}  // throws StateError where a loaded state cannot be
 
   StillFrame still;  // of the drawing alone; a state does without it
 

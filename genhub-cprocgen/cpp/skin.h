@@ -45,6 +45,7 @@ class Skin {
     const Image* ready = slot.ready.load(std::memory_order_acquire);
     return ready ? *ready : painted(slot);
   }
+  int background_count() const { return static_cast<int>(backgrounds_.size()); }
   // Of the picture in the table: that of a picture given from outside may differ.
   float background_aspect(int index) const { return aspects_[index]; }
 

@@ -162,6 +162,8 @@ def test_now_begins_a_new_level_at_once_and_the_next_infos_tell(make):
     env.set_context([2, 0], {"world_dim": 9}, when="now")
     assert [env.debug_state(i).grid.shape[0] for i in range(3)] == [9, 15, 9]
     assert [int(env.debug_state(i).scalars["cur_time"]) for i in range(3)] == [0, 1, 0]
+    world = env.context_names().index("world_dim")
+    assert env.context_matrix()[:, world].tolist() == [9, 15, 9]
     seen = env.observe()
     assert (seen[0] != before[0]).any()
     assert (seen[1] == before[1]).all()

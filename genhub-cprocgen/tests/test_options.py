@@ -36,6 +36,7 @@ REFUSED = [
     ({"final_obs": True, "autoreset": "disabled"}, "final_obs belongs to autoreset same_step"),
     ({"num_env": 2}, "there is no option 'num_env'; did you mean \"num_envs\"?"),
     ({"strict_parity": True, "contexts": {}, "autoreset": "disabled"}, "contexts, autoreset"),
+    ({"strict_parity": True}, "strict_parity refuses skin"),
     ({"strict_parity": True, "use_generated_assets": True}, "refuses use_generated_assets"),
 ]
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import math
+import random
+import struct
+from contextlib import closing, suppress
 
 import numpy as np
 import pytest
@@ -158,3 +161,46 @@ def test_no_damage_to_a_state_passes_its_checksum(bad):
             with pytest.raises(cp.StateError):
                 env.set_state([damaged])
         assert env.get_state() == [good]
+
+
+NASTY = (
+    -1,
+    -(2**63),
+    2**31,
+    10**6,
+    77,
+    *struct.unpack("<3q", struct.pack("<3d", 1e30, math.nan, -5)),
+)
+
+
+@pytest.mark.parametrize("game", cp.games())
+def test_a_forged_state_is_refused_or_played(game: str) -> None:
+    """Whatever a file holds where a number stands, the process goes on."""
+    env = cp.make_vec(game, distribution_mode="hard", rand_seed=1)
+    env.reset()
+    [state] = env.get_state()
+    start = state.index(b"\n") + 1
+    dice = random.Random(game)
+    refused = 0
+    for _ in range(60):
+        body = bytearray(state[start:-4])
+        # Fields are of 8 bytes, but for the words of two generators, which stand before the others.
+        at = len(body) - 8 * dice.randrange(1, len(body) // 8)
+        body[at : at + 8] = struct.pack("<q", dice.choice(NASTY))
+        try:
+            env.set_state([state[:start] + bytes(body) + struct.pack("<I", _checksum(body))])
+        except cp.StateError:
+            refused += 1
+            continue
+        with suppress(cp.LevelGenerationError):
+            for _ in range(15):
+                env.step(np.array([dice.randrange(15)]))
+        env.reset()
+    assert refused > 5
+
+
+def _checksum(body: bytes) -> int:
+    value = 2166136261
+    for byte in body:
+        value = ((value ^ byte) * 16777619) & 0xFFFFFFFF
+    return value

@@ -178,6 +178,26 @@ def test_merging_a_value_ends_the_rule_for_it_and_no_other(make):
     assert env.get_context(0)["num_goals"] == 1
 
 
+def test_a_world_that_is_fixed_after_a_rule_takes_its_maze_along(make):
+    env = make("maze", 8, contexts={"world_dim": {"uniform": [11, 15]}})
+    env.set_context(None, {"world_dim": 9})
+    env.reset()
+    sizes = {(c["world_dim"], c["max_maze_dim"]) for c in env.get_context()}
+    assert sizes == {(9, 9)}
+
+
+def test_levels_that_follow_in_one_episode_have_contexts_of_their_own(make):
+    grid = {"world_dim": [5], "goal_reward": [1, 2, 3]}
+    env = make("maze", 4, use_sequential_levels=True, contexts={"grid": grid}, num_levels=1)
+    env.reset()
+    rng, column, wins = np.random.default_rng(0), env.context_names().index("goal_reward"), 0
+    for _ in range(200):
+        info = env.step(rng.integers(0, 9, 4))[4]
+        wins += info["prev_level_complete"].sum()
+        assert info["context"][:, column].tolist() == [c["goal_reward"] for c in env.get_context()]
+    assert wins > 4
+
+
 class Recorder:
     """A function of the user that remembers what it was told."""
 
@@ -216,6 +236,15 @@ def test_a_function_hears_the_return_of_the_last_episode(make):
         returns += info["episode_return"][terminated | truncated].tolist()
     assert [c[2] for c in asked.calls[4:]] == returns
     assert any(returns)
+
+
+def test_views_outlive_a_step_that_begins_levels_of_a_function(make):
+    env = make("maze", 2, contexts=Recorder(), copy=False, observation="gray")
+    env.reset()
+    obs, *_ = env.step(np.array([4, 4]))
+    kept = obs.copy()
+    env.step(np.array([-1, -1]))
+    np.testing.assert_array_equal(obs, kept)
 
 
 @pytest.mark.parametrize("autoreset", ["next_step", "disabled"])

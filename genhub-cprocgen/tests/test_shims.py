@@ -68,10 +68,12 @@ def test_c_procgens_interface_sets_contexts_one_by_one_and_keeps_the_rest():
         context_options=[{"fish_quota": 3, "start_r": 0.7}, {}],
     )
     env.reset()
-    env.set_context_to(0, {"fish_quota": 5})
+    env.set_context_to(0, {"fish_quota": 5, "max_episode_steps": 1})
     first, second = env.get_context()
     assert (first["fish_quota"], first["start_r"]) == (5, 0.7)
     assert (second["fish_quota"], second["start_r"]) == (30, 1.0)
+    assert env.step(np.array([-1, -1]))[2].tolist() == [True, True]
+    assert env.step(np.array([4, 4]))[2].tolist() == [True, False]  # also at the step limit
     env.close()
 
 

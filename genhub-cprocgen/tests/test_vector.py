@@ -75,6 +75,7 @@ def test_layouts_are_the_same_picture(make):
         ([0, 15], "must lie in 0..14 .* got 15 for environment 1"),
         ([-2, 0], "got -2 for environment 0"),
         (np.array([0, 2**40]), "got 1099511627776 for environment 1"),
+        (np.array([0, 2**64 - 1], np.uint64), "got 18446744073709551615 for environment 1"),
     ],
 )
 def test_wrong_actions_are_refused_before_anything_is_stepped(make, actions, words):
@@ -477,6 +478,14 @@ def test_a_loaded_state_goes_on_exactly(make, game):
     assert other.get_state() == env.get_state()
 
 
+def test_a_loaded_state_is_seen_at_once(make):
+    env, other = (make("maze", observation="gray", copy=False, rand_seed=s) for s in (1, 2))
+    wanted, _ = env.reset()
+    other.reset()
+    other.set_state(env.get_state())
+    np.testing.assert_array_equal(other.observe(), wanted)
+
+
 def test_a_state_carries_its_context_and_the_one_that_waits(make):
     env = make("maze", 1, contexts={"world_dim": 9})
     env.reset()
@@ -703,9 +712,16 @@ def test_gymnasium_makes_vectors_by_name():
     )
     obs, _ = env.reset()
     assert obs.shape == (3, 64, 64, 3)
+    env.close()
+
+
+def test_gymnasiums_statistics_are_the_environments_own(make):
+    env = make("maze", 3, autoreset="next_step", contexts={"max_episode_steps": 5})
     wrapped = gymnasium.wrappers.vector.RecordEpisodeStatistics(env)
     wrapped.reset(seed=1)
-    for _ in range(3):
-        info = wrapped.step(np.full(3, GIVE_UP))[4]
-    assert info["episode"]["l"].tolist() == [1, 1, 1]
-    wrapped.close()
+    for _ in range(11):
+        _, _, terminated, truncated, info = wrapped.step(idle(3))
+    assert (terminated | truncated).all()
+    np.testing.assert_array_equal(info["episode"]["l"], info["episode_length"])
+    np.testing.assert_array_equal(info["episode"]["r"], info["episode_return"])
+    assert info["episode_length"].tolist() == [5, 5, 5]

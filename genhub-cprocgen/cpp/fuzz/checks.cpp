@@ -76,7 +76,8 @@ void check_equal(Batch& a, Batch& b) {
               a.truncated == b.truncated && a.level_seed == b.level_seed,
           "equal batches gave unequal rewards, ends or levels");
   const size_t bytes = a.size() * a.frame_bytes();
-  require(bytes == 0 || std::memcmp(a.observations(), b.observations(), bytes) == 0,
+  const uint8_t *shown = a.observations()->data(), *other = b.observations()->data();
+  require(bytes == 0 || std::memcmp(shown, other, bytes) == 0,
           "equal batches show unequal observations");
   for (int i = 0; i < a.size(); ++i)
     require(a.get_state(i) == b.get_state(i), "equal batches came to unequal states");

@@ -124,6 +124,7 @@ Setting draw_setting(Chance& chance, int environments, int threads) {
   if (chance.one_in(4))
     for (int i = 0; i < environments; ++i)
       setting.level_seeds.push_back(static_cast<int32_t>(chance.word()));
+  c.keep_pages = chance.one_in(3);
   c.threads = threads;
   return setting;
 }

@@ -120,6 +120,11 @@ class Chaser : public Game<Chaser> {
     if constexpr (Archive::kReads) list_free_cells();
   }
 
+  void check_state() const {
+    Soundness::within("the number of ways", static_cast<double>(is_space.size()), area(), area());
+    Soundness::within("the number of free cells", static_cast<double>(all_free.size()), 1, area());
+  }
+
   contexts::Chaser params;
   int eat_time = 0;  // the step at which the last large orb was eaten
   int total_orbs = 0, orbs_collected = 0;

@@ -98,7 +98,7 @@ bool paint(Painter& p, int type, int) {
       paint_egg(p);
       return true;
     case 5:
-      paint_bricks(p, tone(0x9a6fd0), tone(0x4c2f78), 4, 2);
+      paint_bricks(p, tone(0x4f83c4), tone(0x23406e), 4, 2);
       return true;
     case 6:
     case 7:

@@ -165,6 +165,10 @@ class Coinrun : public Game<Coinrun> {
     a("difficulty", difficulty), a("num_sections", sections);
   }
 
+  void check_state() const {
+    Soundness::within("wall_theme", wall_theme, 0, theme_count(kWallTop) - 1);
+  }
+
   contexts::Coinrun params;
   float last_y = 0, gravity = 0.2f, air_control = 0.15f;
   int wall_theme = 0;

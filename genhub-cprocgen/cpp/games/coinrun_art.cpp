@@ -89,21 +89,26 @@ void paint_walker(Painter& p, Tone shell, Tone skin, bool moving, bool spots) {
 }
 
 void paint_mouse_walker(Painter& p, bool moving) {
-  const Tone fur = tone(0xb0a29a);
-  p.curve({{0.82, 0.8}, {0.95, moving ? 0.55 : 0.7}, {0.9, 0.45}}, 0.05, kInk);
-  inked_disc(p, 0.42, 0.5, 0.16, lit(fur), 0.035);
-  p.disc(0.42, 0.5, 0.08, tone(0xffa8b8));
+  const Tone fur = tone(0xb0a29a), pink = tone(0xff8fa3);
+  const double rise = moving ? 0.07 : 0;
+  p.curve({{0.82, 0.8}, {0.95, 0.7 - 2 * rise}, {0.9, 0.45 - rise}}, 0.05, kInk);
+  for (int k = 0; k < 2; ++k) {
+    const double foot = 0.3 + 0.36 * k + (k ? -rise : rise);
+    inked_ellipse(p, foot, 0.93, 0.1, 0.045, pink);
+  }
+  inked_disc(p, 0.42, 0.5 - rise, 0.16, lit(fur), 0.035);
+  p.disc(0.42, 0.5 - rise, 0.08, tone(0xffa8b8));
   inked_blob(p,
-             {{0.05, 0.78},
-              {0.22, 0.58},
-              {0.55, 0.46},
-              {0.86, 0.64},
-              {0.9, 0.88},
-              {0.5, 0.94},
-              {0.14, 0.9}},
+             {{0.05, 0.78 - rise},
+              {0.22, 0.58 - rise},
+              {0.55, 0.46 - rise},
+              {0.86, 0.64 - rise},
+              {0.9, 0.86},
+              {0.5, 0.9},
+              {0.14, 0.88 - rise}},
              lit(fur));
-  eye(p, 0.24, 0.7, 0.08, -0.3, 0);
-  inked_disc(p, 0.07, 0.78, 0.06, tone(0xff8fa3), 0.02);
+  eye(p, 0.24, 0.7 - rise, 0.08, -0.3, 0);
+  inked_disc(p, 0.07, 0.78 - rise, 0.06, pink, 0.02);
 }
 
 void paint_worm(Painter& p, Tone c, bool moving) {

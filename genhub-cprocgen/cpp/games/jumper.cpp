@@ -119,6 +119,10 @@ class Jumper : public Game<Jumper> {
     a("goal_x", goal_x), a("goal_y", goal_y);
   }
 
+  void check_state() const {
+    Soundness::within("wall_theme", wall_theme, 0, theme_count(kCaveWall) - 1);
+  }
+
   contexts::Jumper params;
   int jump_count = 0, jump_delta = 0, jump_time = 0;
   bool support = false;

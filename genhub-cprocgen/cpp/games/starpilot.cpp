@@ -114,6 +114,10 @@ class Starpilot : public Game<Starpilot> {
       for (Entity& e : spawners) e.fields(a);
   }
 
+  void check_state() const {
+    for (const Entity& e : spawners) Soundness::check(e, *this);
+  }
+
   contexts::Starpilot params;
   std::vector<Entity> spawners;  // the next to appear is the last
   int first_time = 0;            // when the first group appears
