@@ -150,6 +150,8 @@ class Parameters:
         mode = rules(mode)
         row = self.empty() if base is None else base.copy()
         named = {self.index(name): value for name, value in values.items()}
+        if len(named) < len(values):
+            raise ContextError(f"{self.game}: a parameter is named twice, by an alias")
         for i, value in named.items():
             row[i] = self.all[i].number(value, mode)
         world, maze = self.followed(base, mode)
