@@ -1,5 +1,8 @@
 #include "pool.h"
 
+#include <chrono>
+#include <system_error>
+
 #if defined(_WIN32)
 #include <process.h>
 #else
@@ -16,6 +19,15 @@ int process_id() {
 #else
   return static_cast<int>(getpid());
 #endif
+}
+
+// Waits a little without sleeping. Bounded by time: where others want the processor, a single yield
+// may take milliseconds.
+template <class Condition>
+void spin_until(Condition ready) {
+  constexpr std::chrono::microseconds kLongest(200);
+  const auto end = std::chrono::steady_clock::now() + kLongest;
+  while (!ready() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
 }
 
 }  // namespace
@@ -53,8 +65,12 @@ void Pool::muster() {
   if (crew_ && crew_->process != process_id()) crew_.release();
   if (crew_) return;
   crew_ = std::make_unique<Crew>();
-  for (int i = 1; i < threads_; ++i)
-    crew_->threads.emplace_back([this, crew = crew_.get()] { work(*crew); });
+  try {
+    for (int i = 1; i < threads_; ++i)
+      crew_->threads.emplace_back([this, crew = crew_.get()] { work(*crew); });
+  } catch (const std::system_error&) {
+    // The system allows no more threads: those that it gave do all the work, with the same results.
+  }
 }
 
 void Pool::begin(int count, std::function<void(int)> body) {
@@ -63,7 +79,7 @@ void Pool::begin(int count, std::function<void(int)> body) {
   next_.store(0, std::memory_order_relaxed);
   if (threads_ < 2) return;
   muster();
-  crew_->busy.store(threads_ - 1, std::memory_order_relaxed);
+  crew_->busy.store(static_cast<int>(crew_->threads.size()), std::memory_order_relaxed);
   {
     std::lock_guard<std::mutex> lock(crew_->mutex);
     crew_->job.fetch_add(1, std::memory_order_release);
@@ -74,8 +90,7 @@ void Pool::begin(int count, std::function<void(int)> body) {
 void Pool::finish() {
   run_items();
   if (threads_ < 2) return;
-  for (int i = 0; i < kSpins && crew_->busy.load(std::memory_order_acquire) > 0; ++i)
-    std::this_thread::yield();
+  spin_until([this] { return crew_->busy.load(std::memory_order_acquire) == 0; });
   std::unique_lock<std::mutex> lock(crew_->mutex);
   crew_->rest.wait(lock, [this] { return crew_->busy.load(std::memory_order_acquire) == 0; });
 }
@@ -93,8 +108,7 @@ void Pool::work(Crew& crew) {
   unsigned seen = 0;
   for (;;) {
     // A policy often answers within microseconds: spin a little before sleeping.
-    for (int i = 0; i < kSpins && crew.job.load(std::memory_order_acquire) == seen; ++i)
-      std::this_thread::yield();
+    spin_until([&] { return crew.job.load(std::memory_order_acquire) != seen; });
     {
       std::unique_lock<std::mutex> lock(crew.mutex);
       crew.wake.wait(lock, [&] { return crew.stop || crew.job.load() != seen; });

@@ -32,7 +32,6 @@ class Pool {
   void muster();
 
   static constexpr int kChunk = 4;
-  static constexpr int kSpins = 2000;
 
   int threads_;
   std::unique_ptr<Crew> crew_;

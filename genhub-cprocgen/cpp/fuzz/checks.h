@@ -26,7 +26,7 @@ std::vector<int32_t> draw_actions(Chance& chance, int environments);
 void check(Batch& batch, bool thorough);
 
 // Both are in the same state and show the same.
-void check_equal(Batch& a, Batch& b);
+void check_equal(Batch& a, Batch& b, const Setting& setting);
 
 // A state that was damaged or cut is refused, and the environment plays on as before.
 void check_damage(Chance& chance, Batch& batch, int i);

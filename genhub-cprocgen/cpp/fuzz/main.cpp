@@ -58,7 +58,7 @@ bool check_continuation(Chance& chance, const Setting& setting, Batch& batch, in
     if (advance(*other, setting, actions) != possible)
       throw Finding("a continued state failed where the first did not, or the reverse");
     if (!possible) return false;
-    check_equal(batch, *other);
+    check_equal(batch, *other, setting);
   }
   return true;
 }
@@ -116,7 +116,7 @@ void fuzz_threads(long count, long first) {
       advance(*together, setting, actions);
       advance(*alone, setting, actions);
     }
-    check_equal(*together, *alone);
+    check_equal(*together, *alone, setting);
   }
   std::printf("%ld batches gave the same with one thread and with more\n", count);
 }
