@@ -163,7 +163,7 @@ def test_a_grid_of_contexts_shows_which_levels_are_hard(tmp_path: Path) -> None:
     easiest, hardest = rows[0], rows[-1]
     assert hardest["context"] == {name: max(values) for name, values in grid.items()}
     assert easiest["return_mean"] > hardest["return_mean"]
-    assert [a.kind for a in result.artifacts] == ["video"] * 3
+    assert [a.kind for a in result.artifacts] == ["video"] * 6
     page = (result.folder / "report.html").read_text()
     assert "Returns by context" in page and "how levels of each context begin" in page
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from importlib import metadata
 from importlib.resources import files
@@ -72,3 +73,11 @@ def test_shipped_weights_stay_small() -> None:
     shapes = Path(str(files("genhub.shapes"))) / "model"
     size = sum(path.stat().st_size for path in shapes.rglob("*.safetensors"))
     assert size <= 12 * 2**20
+
+
+def test_the_games_need_numpy_and_gymnasium_only_and_little_room() -> None:
+    declared = metadata.requires("genhub-cprocgen") or []
+    needed = {re.split(r"[<>=!~ ;\[]", text)[0] for text in declared if "extra ==" not in text}
+    assert needed == {"numpy", "gymnasium"}
+    [wheel] = (Path(os.environ["GENHUB_WHEELS"]) / "cprocgen").glob("*.whl")
+    assert wheel.stat().st_size <= 3 * 2**20

@@ -139,7 +139,7 @@ void Batch::start(const std::vector<int>& indices, const int32_t* level_seeds, b
     slots_[i].episode_length = 0;
     first[i] = 1;
     next_level(i, level_seeds ? &level_seeds[k] : nullptr);
-    if (!all) draw(i, *page_);
+    if (!all) show(i);
   });
   pool_.finish();
   if (all) draw_all();
@@ -148,7 +148,7 @@ void Batch::start(const std::vector<int>& indices, const int32_t* level_seeds, b
 
 void Batch::draw_all() {
   turn_page();
-  pool_.begin(size(), [this](int i) { draw(i, *page_); });
+  pool_.begin(size(), [this](int i) { show(i); });
   pool_.finish();
 }
 
@@ -174,7 +174,17 @@ void Batch::step_one(int i) {
   } catch (const std::exception& error) {
     fail(i, error.what());
   }
-  if (!waiting[i] || !defer_) draw(i, *page_);
+  if (!waiting[i] || !defer_) show(i);
+}
+
+// An exception must not leave a thread of the pool: the environment that ran into it fails alone.
+void Batch::show(int i) {
+  try {
+    draw(i, *page_);
+  } catch (const std::exception& error) {
+    fail(i, error.what());
+    draw(i, *page_);  // black now
+  }
 }
 
 void Batch::advance(int i) {

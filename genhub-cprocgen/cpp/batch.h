@@ -119,6 +119,7 @@ class Batch {
     float episode_return = 0;
     int32_t episode_length = 0;
     uint32_t levels = 0;
+    uint64_t steps = 0;  // of the whole batch, when the state was taken
     bool ready = false;  // it has a level that can be drawn and saved
     std::string failure;
 
@@ -135,6 +136,7 @@ class Batch {
 
   void step_one(int i);
   void advance(int i);
+  void show(int i);
   void play(int i, int action);
   void end_episode(int i, const Outcome& outcome);
   void next_level(int i, const int32_t* seed);

@@ -1,4 +1,5 @@
 // States of environments as bytes: a line that says of what, the fields, a checksum.
+#include <algorithm>
 #include <sstream>
 
 #include "batch.h"
@@ -40,6 +41,7 @@ void Batch::slot_fields(Slot& slot, Archive& archive) {
   archive("episode_return", slot.episode_return);
   archive("episode_length", slot.episode_length);
   archive("levels", slot.levels);
+  archive("steps", slot.steps);
   archive("ready", slot.ready);
   if (slot.ready) slot.env->archive(archive);
 }
@@ -57,6 +59,7 @@ std::string Batch::header(int i) const {
 std::string Batch::get_state(int i) {
   Writer writer;
   uint8_t waits = waiting.at(i);
+  slots_[i].steps = steps_;
   writer("waiting", waits);
   slot_fields(slots_[i], writer);
   uint32_t sum = checksum(writer.bytes.data(), writer.bytes.size());
@@ -99,6 +102,7 @@ void Batch::set_state(int i, const std::string& state) {
   Slot loaded = slots_.at(i).fresh(config_.options);
   load(loaded, reader);
   slots_[i] = std::move(loaded);
+  steps_ = std::max(steps_, slots_[i].steps);  // schedules go on where they were
   waiting[i] = waits;
   level_seed[i] = slots_[i].level_seed;
 }

@@ -179,7 +179,6 @@ BatchConfig config_of(const std::vector<std::string>& games, const std::vector<s
   c.options.monochrome = nb::cast<bool>(options["use_monochrome_assets"]);
   c.options.restrict_themes = nb::cast<bool>(options["restrict_themes"]);
   c.options.paint_vel_info = nb::cast<bool>(options["paint_vel_info"]);
-  c.options.generated_assets = nb::cast<bool>(options["use_generated_assets"]);
   c.layout = layout_of(nb::cast<std::string>(options["observation"]));
   c.autoreset = autoreset_of(nb::cast<std::string>(options["autoreset"]));
   c.final_obs = nb::cast<bool>(options["final_obs"]);
@@ -350,7 +349,7 @@ auto pixels_of(const Image& image) {
 
 void def_skin(nb::module_& m) {
   nb::class_<SkinSet>(m, "Skin")
-      .def(nb::new_([] { return std::make_shared<SkinSet>(); }))
+      .def(nb::init<>())
       .def("set_sprite",
            [](SkinSet& self, const std::string& game, int type, int theme, Picture8 rgba) {
              self.set_sprite(game, type, theme,

@@ -22,7 +22,6 @@ struct Options {
   bool monochrome = false;
   bool restrict_themes = false;
   bool paint_vel_info = false;
-  bool generated_assets = false;
 };
 
 struct Outcome {

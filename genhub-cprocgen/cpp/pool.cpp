@@ -1,6 +1,7 @@
 #include "pool.h"
 
 #include <chrono>
+#include <system_error>
 
 #if defined(_WIN32)
 #include <process.h>
@@ -64,8 +65,12 @@ void Pool::muster() {
   if (crew_ && crew_->process != process_id()) crew_.release();
   if (crew_) return;
   crew_ = std::make_unique<Crew>();
-  for (int i = 1; i < threads_; ++i)
-    crew_->threads.emplace_back([this, crew = crew_.get()] { work(*crew); });
+  try {
+    for (int i = 1; i < threads_; ++i)
+      crew_->threads.emplace_back([this, crew = crew_.get()] { work(*crew); });
+  } catch (const std::system_error&) {
+    // The system allows no more threads: those that it gave do all the work, with the same results.
+  }
 }
 
 void Pool::begin(int count, std::function<void(int)> body) {
@@ -74,7 +79,7 @@ void Pool::begin(int count, std::function<void(int)> body) {
   next_.store(0, std::memory_order_relaxed);
   if (threads_ < 2) return;
   muster();
-  crew_->busy.store(threads_ - 1, std::memory_order_relaxed);
+  crew_->busy.store(static_cast<int>(crew_->threads.size()), std::memory_order_relaxed);
   {
     std::lock_guard<std::mutex> lock(crew_->mutex);
     crew_->job.fetch_add(1, std::memory_order_release);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "number.h"
 #include "random.h"
 #include "table.h"
 
@@ -73,7 +74,7 @@ class Sampler {
       case Rule::uniform:
         return between(kind, n[0], n[1], uniform());
       case Rule::log_uniform:
-        return whole(kind, n[0] * std::pow(n[1] / n[0], uniform()), n[0], n[1]);
+        return whole(kind, n[0] * power(n[1] / n[0], uniform()), n[0], n[1]);
       case Rule::choice:
         return n[static_cast<size_t>(uniform() * n.size())];
       default:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -297,3 +299,33 @@ def test_what_a_function_answers_wrongly_is_told(make):
     env = make("maze", contexts=lambda *_: {"goal": 1})
     with pytest.raises(cp.ContextError, match="maze has no parameter 'goal'"):
         env.reset()
+
+
+def test_schedules_go_on_where_a_state_was_taken(make):
+    rule = {"goal_reward": {"schedule": [[0, 0], [1000, 1000]]}}
+    one, other = (make("maze", distribution_mode="easy", contexts=rule) for _ in range(2))
+    one.reset()
+    for _ in range(200):
+        one.step([4])
+    other.set_state(one.get_state())
+    for env in (one, other):
+        env.step([-1])  # the next level draws its reward
+    assert one.get_context(0)["goal_reward"] == other.get_context(0)["goal_reward"] == 201
+
+
+@pytest.mark.parametrize("step", [math.nan, math.inf, 10**400, -1, True])
+def test_steps_of_a_schedule_are_finite(make, step):
+    with pytest.raises(cp.ContextError, match="schedule takes points"):
+        make("maze", contexts={"goal_reward": {"schedule": [[step, 1], [2.0**70, 2]]}})
+
+
+def test_contexts_by_game_must_name_games_of_the_batch(make):
+    with pytest.raises(cp.ContextError, match="'coinrun', which is not among maze, heist"):
+        make("maze,heist", num_envs=2, contexts={"maze": {}, "coinrun": {}})
+    with pytest.raises(cp.ContextError, match=r"can be given apart: \{maze: "):
+        make("maze,heist", num_envs=2, contexts={"min_keys": 1})
+
+
+def test_numbers_beyond_a_float_are_out_of_range(make):
+    with pytest.raises(cp.ContextError, match="goal_reward must be from"):
+        make("maze", contexts={"goal_reward": 10**400})

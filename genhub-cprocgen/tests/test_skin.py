@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from importlib.resources import files
 from pathlib import Path
 
@@ -89,3 +90,13 @@ def test_a_file_that_is_no_picture_is_named(make, folder):
 def test_what_is_no_folder_is_refused(make, tmp_path):
     with pytest.raises(SkinError, match="no folder"):
         make("maze", skin=str(tmp_path / "nowhere"))
+
+
+def test_changed_pictures_are_read_anew(make, folder):
+    make("maze", observation="rgb", rand_seed=1, skin=str(folder))
+    [wall] = [name for name, _, _ in pictures("maze") if "sandCenter" in name]
+    pillow.new("RGBA", (128, 128), (1, 2, 3, 255)).save(folder / wall)
+    later = (folder / wall).stat().st_mtime_ns + 10**9
+    os.utime(folder / wall, ns=(later, later))
+    env = make("maze", observation="rgb", rand_seed=1, skin=str(folder))
+    assert (1, 2, 3) in colours(env.reset()[0][0])

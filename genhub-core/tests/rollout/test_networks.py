@@ -110,3 +110,29 @@ def test_a_file_of_another_format_is_not_read(roll: Roll, tmp_path: Path) -> Non
     path.write_bytes(b"\x80\x04cos\nsystem\n(S'true'\ntR.")
     with pytest.raises(GenHubError, match="it is no safetensors file"):
         roll({"policy": str(path)})
+
+
+def deep(layers: list[Any], levels: int) -> list[Any]:
+    for _ in range(levels):
+        layers = [layers]
+    return layers
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [["flatten", "linear 999999 999999"], deep(["relu"], 40), deep(["relu"], 5000)],
+    ids=["four terabytes", "deep", "deeper than a reader goes"],
+)
+def test_a_header_that_asks_for_the_impossible_costs_nothing(
+    roll: Roll, tmp_path: Path, layers: list[Any]
+) -> None:
+    path = tmp_path / "greedy.safetensors"
+    nested = layers
+    text = ""
+    while isinstance(nested, list) and len(nested) == 1:
+        text, nested = text + "[", nested[0]
+    inner = json.dumps(nested)
+    listed = text + inner + "]" * len(text)
+    save_file({"0.weight": torch.zeros(1)}, path, {"policy": f'{{"layers": {listed}}}'})
+    with pytest.raises(GenHubError, match="GH305"):
+        roll({"policy": str(path)})

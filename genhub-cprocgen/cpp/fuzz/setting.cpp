@@ -74,7 +74,6 @@ Options draw_options(Chance& chance) {
   o.monochrome = chance.one_in(4);
   o.restrict_themes = chance.one_in(3);
   o.paint_vel_info = chance.one_in(4);
-  o.generated_assets = chance.one_in(4);
   return o;
 }
 

@@ -87,6 +87,14 @@ class Heist : public Game<Heist> {
     a("maze_dim", maze_dim), a("num_keys", num_keys), a("has_keys", held);
   }
 
+  void check_state() const {
+    for (int i = 0; i < entities.size(); ++i) {
+      const int type = entities[i].type;
+      if (type == kLockedDoor || type == kKey || type == kKeyOnRing)
+        Soundness::within("image_theme", entities[i].image_theme, 0, kColors - 1);
+    }
+  }
+
   contexts::Heist params;
   int maze_dim = 0, num_keys = 0;
   bool held[kColors] = {};

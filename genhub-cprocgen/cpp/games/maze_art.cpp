@@ -14,7 +14,7 @@ void paint_cheese(Painter& p) {
 
 // Looks to the left.
 void paint_mouse(Painter& p) {
-  const Tone fur = tone(0x8d97ad), pink = tone(0xff9fb0);
+  const Tone fur = tone(0xf6f3ff), pink = tone(0xff9fb0);
   p.curve({{0.8, 0.72}, {0.93, 0.66}, {0.9, 0.48}, {0.97, 0.4}}, 0.06, kInk);
   p.curve({{0.8, 0.72}, {0.93, 0.66}, {0.9, 0.48}, {0.97, 0.4}}, 0.03, pink);
   inked_disc(p, 0.52, 0.3, 0.17, lit(fur), 0.03);

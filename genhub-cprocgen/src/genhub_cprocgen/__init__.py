@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from genhub_cprocgen.registration import register_games
 
 if TYPE_CHECKING:
-    from genhub_cprocgen.batch_contexts import context_space
+    from genhub_cprocgen.context_spaces import context_space
     from genhub_cprocgen.contexts import cprocgen_defaults
     from genhub_cprocgen.errors import (
         ActionError,
@@ -56,7 +56,7 @@ HOMES = {
     "ProcgenEnv": "shims",
     "SkinError": "errors",
     "StateError": "errors",
-    "context_space": "batch_contexts",
+    "context_space": "context_spaces",
     "cprocgen_defaults": "contexts",
     "normalised_return": "scores",
 }

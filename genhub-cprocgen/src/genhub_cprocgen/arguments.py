@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from genhub_cprocgen.errors import ActionError, OptionError
+from genhub_cprocgen.errors import ActionError, ContextError, OptionError
 
 __all__ = [
     "ACTIONS",
     "check_range",
     "checked_seed",
     "env_indices",
+    "one_of",
     "output_array",
     "reset_options",
     "whole_actions",
@@ -24,7 +25,10 @@ ACTIONS = 15
 
 def whole_actions(actions: Any, count: int) -> np.ndarray:
     """Give actions as int64 [count]; raises ActionError. The engine checks their range."""
-    array = np.asarray(actions)
+    try:
+        array = np.asarray(actions)
+    except ValueError as error:  # lists of several lengths
+        raise ActionError(f"actions must be a list of {count} integers: {error}") from None
     kind = array.dtype.kind
     if kind not in "iu":
         raise ActionError(f"actions must be integers, got {array.dtype}")
@@ -46,6 +50,12 @@ def check_range(actions: np.ndarray) -> None:
             f"actions must lie in 0..{ACTIONS - 1} (or be -1 to end the episode), "
             f"got {actions[i]} for environment {i}"
         )
+
+
+def one_of(name: str, value: Any, allowed: Sequence[str]) -> None:
+    """Raise ContextError for a word that is none of those allowed."""
+    if value not in allowed:
+        raise ContextError(f"{name} must be {' or '.join(allowed)}, got {value!r}")
 
 
 def checked_seed(seed: Any) -> int:
@@ -117,9 +127,15 @@ def output_array(out: Any, shape: tuple[int, ...]) -> np.ndarray | None:
     """
     if out is None:
         return None
-    array = out if isinstance(out, np.ndarray) else getattr(out, "numpy", lambda: None)()
-    if array is None:
-        raise OptionError(f"out must be an array or a tensor, got {type(out).__name__}")
+    try:
+        array = out if isinstance(out, np.ndarray) else out.numpy()
+    except (AttributeError, TypeError, RuntimeError) as error:  # no tensor, or on a device
+        raise OptionError(
+            f"out must be an array or a tensor in the host's memory, got {type(out).__name__}: "
+            f"{error}"
+        ) from None
+    if not array.flags.writeable:
+        raise OptionError("out must be writable, got a read-only array")
     if array.shape != shape or array.dtype != np.uint8:
         raise OptionError(f"out must be uint8 {shape}, got {array.dtype} {array.shape}")
     return array

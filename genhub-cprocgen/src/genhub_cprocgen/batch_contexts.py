@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from gymnasium import spaces
 
 from genhub_cprocgen import _engine
 from genhub_cprocgen.contexts import Parameters, Value, parameters_of
 from genhub_cprocgen.errors import OptionError
 from genhub_cprocgen.samplers import Rule, merged_rules, read_context, read_contexts
 
-__all__ = ["BatchContexts", "context_space"]
+__all__ = ["BatchContexts"]
 
 
 class BatchContexts:
@@ -142,20 +141,3 @@ class BatchContexts:
             for name, value in self._batch.episode_values(i).items():
                 values.setdefault(name, np.full(self._count, np.nan))[i] = value
         return values
-
-
-def context_space(game: str) -> spaces.Dict:
-    """Give the space that a game's contexts lie in, one entry per parameter; raises ContextError.
-
-    Sizes that must be odd are numbers of a Discrete space too: contexts of even sizes are refused.
-    """
-    return spaces.Dict({p.name: _space(p.type, p.min, p.max) for p in parameters_of(game).all})
-
-
-def _space(kind: str, low: float | None, high: float | None) -> spaces.Space:
-    if kind == "bool":
-        return spaces.Discrete(2)
-    assert low is not None and high is not None
-    if kind == "int":
-        return spaces.Discrete(int(high) - int(low) + 1, start=int(low))
-    return spaces.Box(float(low), float(high), (), np.float64)

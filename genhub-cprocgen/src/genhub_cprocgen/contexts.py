@@ -79,9 +79,13 @@ class Parameter:
                 self._refuse(value, "true or false")
         elif isinstance(value, bool) or not isinstance(value, int | float):
             self._refuse(value, "a whole number" if self.type == "int" else "a number")
-        elif self.type == "int" and not float(value).is_integer():
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf  # out of every range
+        if self.type == "int" and math.isfinite(number) and not number.is_integer():
             self._refuse(value, "a whole number")
-        return float(value)
+        return number
 
     def _check_range(self, value: Any, number: float) -> None:
         assert self.min is not None and self.max is not None
@@ -146,6 +150,8 @@ class Parameters:
         mode = rules(mode)
         row = self.empty() if base is None else base.copy()
         named = {self.index(name): value for name, value in values.items()}
+        if len(named) < len(values):
+            raise ContextError(f"{self.game}: a parameter is named twice, by an alias")
         for i, value in named.items():
             row[i] = self.all[i].number(value, mode)
         world, maze = self.followed(base, mode)

@@ -48,7 +48,11 @@ class LevelGenerationError(RuntimeError):
     ----------
     game, seed, context: the game's name, the level seed, and the parameters that differ from the
         mode's defaults. `index` is the environment; reset it with another context to go on.
+    results: what the call gives of all other environments: of `step` its five results, of `reset`
+        its two. The frame of the failed environment is black.
     """
+
+    results: tuple[Any, ...] = ()
 
     def __init__(self, index: int, game: str, seed: int, context: dict[str, Any], why: str) -> None:
         self.index, self.game, self.seed, self.context = index, game, seed, context

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 
 from genhub_cprocgen import _engine
 from genhub_cprocgen.contexts import (
@@ -52,7 +53,8 @@ class Options:
     autoreset: same_step (the benchmark's), next_step or disabled, as in gymnasium.
     final_obs: return the last frame of an episode in `info["final_obs"]`.
     observation: rgb [64, 64, 3], rgb_chw [3, 64, 64], gray [64, 64], or none.
-    copy: False returns views of two alternating buffers, valid until the next but one step.
+    copy: False returns observations as views of two alternating buffers, valid until the next but
+        one step, and all else (rewards, ends, infos) as views that the next step overwrites.
     render_mode: None, rgb_array or human: pictures of 512 x 512.
     strict_parity: refuse whatever leaves the benchmark's behaviour.
     """
@@ -103,6 +105,8 @@ class Options:
         for name in FLAGS:
             if not isinstance(getattr(self, name), bool | np.bool_):
                 raise OptionError(f"{name} must be true or false, got {getattr(self, name)!r}")
+        if isinstance(self.autoreset, AutoresetMode):
+            object.__setattr__(self, "autoreset", self.autoreset.name.lower())
         _one_of("autoreset", self.autoreset, AUTORESETS)
         _one_of("observation", self.observation, LAYOUTS)
         _one_of("context_visibility", self.context_visibility, VISIBILITIES)

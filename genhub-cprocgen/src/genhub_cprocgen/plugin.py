@@ -37,7 +37,9 @@ class CProcgenConfig(PluginConfig):
     use_monochrome_assets: bool = Field(False, description="draw plain squares for all sprites")
     restrict_themes: bool = Field(False, description="one theme per kind of thing")
     paint_vel_info: bool = Field(False, description="paint the agent's velocity into the corner")
-    use_generated_assets: bool = Field(False, description="sprites that are drawn at random")
+    use_generated_assets: bool = Field(
+        False, description="the built-in pictures, whatever the skin"
+    )
     skin: str = Field(
         "builtin",
         min_length=1,

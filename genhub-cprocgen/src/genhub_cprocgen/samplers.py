@@ -17,7 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from genhub_cprocgen.contexts import Parameter, Parameters, parameters_of, rules
+from genhub_cprocgen.contexts import (
+    Parameter,
+    Parameters,
+    documented_games,
+    parameters_of,
+    rules,
+)
 from genhub_cprocgen.errors import ContextError, OptionError
 
 __all__ = [
@@ -34,6 +40,7 @@ ContextSampler = Callable[[int, int, float, np.random.Generator], Mapping[str, A
 
 RULES = ("uniform", "loguniform", "choice", "schedule")
 MOST_POINTS = 100_000
+MOST_STEPS = 2**62
 
 Rule = tuple[list[int], str, list[float]]  # as the engine takes it: parameters, kind, numbers
 
@@ -62,10 +69,7 @@ def read_contexts(
     if contexts is None:
         contexts = {}
     if isinstance(contexts, Mapping):
-        if contexts and all(key in games for key in contexts):
-            return [read_context(contexts.get(game, {}), game, mode) for game in games], None
-        made = {game: read_context(contexts, game, mode) for game in dict.fromkeys(games)}
-        return [made[game] for game in games], None
+        return _of_mapping(contexts, games, mode), None
     if not isinstance(contexts, Sequence) or isinstance(contexts, str):
         raise OptionError(
             "contexts must be a mapping of parameters, a list of one mapping per environment, or a "
@@ -76,6 +80,27 @@ def read_contexts(
             f"contexts must have one mapping per environment: {len(games)}, got {len(contexts)}"
         )
     return [read_context(c, game, mode) for c, game in zip(contexts, games, strict=True)], None
+
+
+def _of_mapping(contexts: Mapping[str, Any], games: Sequence[str], mode: str) -> list[EnvContext]:
+    """Read one mapping for all games, or one that has a mapping per game."""
+    named = [key for key in contexts if key in documented_games()]
+    if not named:
+        try:
+            made = {game: read_context(contexts, game, mode) for game in dict.fromkeys(games)}
+        except ContextError as error:
+            if len(set(games)) == 1:
+                raise
+            raise ContextError(
+                f"{error}; contexts of several games can be given apart: "
+                f"{{{games[0]}: {{...}}, ...}}"
+            ) from None
+        return [made[game] for game in games]
+    for key in contexts:
+        if key not in games:
+            listed = ", ".join(dict.fromkeys(games))
+            raise ContextError(f"contexts by game name {key!r}, which is not among {listed}")
+    return [read_context(contexts.get(game, {}), game, mode) for game in games]
 
 
 def read_context(
@@ -179,7 +204,8 @@ def _schedule(parameter: Parameter, given: Sequence[Any], mode: str, where: str)
     for point in given:
         pair = isinstance(point, Sequence) and not isinstance(point, str) and len(point) == 2
         step = point[0] if pair else None
-        if isinstance(step, bool) or not isinstance(step, int | float) or step < 0:
+        number = not isinstance(step, bool) and isinstance(step, int | float)
+        if not number or not 0 <= step < MOST_STEPS:
             raise ContextError(f"{where}: schedule takes points [step, value], got {point!r}")
         if numbers and step <= numbers[-2]:
             raise ContextError(f"{where}: the steps of a schedule must rise, got {step} again")

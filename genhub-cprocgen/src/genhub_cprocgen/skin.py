@@ -41,19 +41,33 @@ def load_skin(skin: str | os.PathLike[str], games: Sequence[str]) -> _engine.Ski
     folder = Path(skin).expanduser()
     if not folder.is_dir():
         raise SkinError(f'skin must be "builtin" or a folder of pictures, {skin!r} is no folder')
-    return _from_folder(folder.resolve(), tuple(sorted(set(games))))
+    folder, chosen = folder.resolve(), tuple(sorted(set(games)))
+    return _from_folder(folder, chosen, _newest(folder, chosen))
 
 
-@lru_cache(maxsize=4)  # a folder's pictures fill hundreds of megabytes
-def _from_folder(folder: Path, games: tuple[str, ...]) -> _engine.Skin:
-    image = _pillow()
-    sprites = [(game, *sprite) for game in games for sprite in _sprites(game)]
+def _newest(folder: Path, games: tuple[str, ...]) -> int:
+    """Give when a picture was changed last, so that changed ones are read anew."""
+    paths = [folder / file for *_, file in (*_all_sprites(games), *_all_backgrounds(games))]
+    return max((path.stat().st_mtime_ns for path in paths if path.is_file()), default=0)
+
+
+def _all_sprites(games: tuple[str, ...]) -> list[tuple[str, int, int, str]]:
+    return [(game, *sprite) for game in games for sprite in _sprites(game)]
+
+
+def _all_backgrounds(games: tuple[str, ...]) -> list[tuple[str, int, str]]:
     groups = {_assets()["games"][game]["background_group"] for game in games}
-    backgrounds = [
+    return [
         (group, i, file)
         for group in sorted(groups)
         for i, (file, _, _) in enumerate(_assets()["backgrounds"][group])
     ]
+
+
+@lru_cache(maxsize=4)  # a folder's pictures fill hundreds of megabytes
+def _from_folder(folder: Path, games: tuple[str, ...], newest: int) -> _engine.Skin:
+    image = _pillow()
+    sprites, backgrounds = _all_sprites(games), _all_backgrounds(games)
     names = [str(file) for *_, file in (*sprites, *backgrounds)]
     missing = sorted({name for name in names if not (folder / name).is_file()})
     if missing:
@@ -86,7 +100,7 @@ def _read(image: Any, path: Path, opaque: bool = False) -> np.ndarray:
         with image.open(path) as opened:
             picture = opened.convert("RGB") if opaque else opened
             return np.ascontiguousarray(picture.convert("RGBA"), np.uint8)
-    except OSError as error:
+    except (OSError, image.DecompressionBombError) as error:
         raise SkinError(f"{path} cannot be read as a picture: {error}") from None
 
 

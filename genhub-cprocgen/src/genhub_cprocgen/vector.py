@@ -17,15 +17,16 @@ from genhub_cprocgen.arguments import (
     check_range,
     checked_seed,
     env_indices,
+    one_of,
     output_array,
     reset_options,
     whole_actions,
 )
-from genhub_cprocgen.batch_contexts import BatchContexts, context_space
+from genhub_cprocgen.batch_contexts import BatchContexts
+from genhub_cprocgen.context_spaces import context_space
 from genhub_cprocgen.errors import (
     ActionError,
     ClosedError,
-    ContextError,
     LevelGenerationError,
     OptionError,
     StateError,
@@ -89,6 +90,7 @@ class CProcgenVectorEnv(VectorEnv):
         self._infos = {name: getattr(self._batch, name) for name in INFOS}
         self._started = self._stepping = False
         self._out: np.ndarray | None = None
+        self._failure: LevelGenerationError | None = None
         self._restarted: np.ndarray | None = None
         self._viewer: Any = None
         self._define_spaces()
@@ -111,7 +113,8 @@ class CProcgenVectorEnv(VectorEnv):
     ) -> tuple[Any, dict[str, Any]]:
         """Begin new levels everywhere, or where `options["reset_mask"]` is true.
 
-        `seed` begins the sequences of levels anew, as rand_seed does. `options` may also hold
+        `seed` begins the sequences of levels anew, as rand_seed does (schedules go on: they count
+        all steps of these environments). `options` may also hold
         `level_seed` (one number, or one per environment) and `contexts` (as in the construction).
         Raises OptionError, ContextError, LevelGenerationError.
         """
@@ -129,7 +132,7 @@ class CProcgenVectorEnv(VectorEnv):
         self._started = True
         self._begin(np.flatnonzero(mask), seeds)
         info = self._info(np.zeros(self.num_envs, bool))  # contexts first, for the observation
-        return self._observation(), info
+        return self._given((self._observation(), info))
 
     def _reseed(self, seed: int) -> None:
         super().reset(seed=seed & 0x7FFFFFFF)
@@ -174,7 +177,7 @@ class CProcgenVectorEnv(VectorEnv):
         try:
             self._batch.step_wait()
         except _engine.LevelFailure:
-            self._raise_failure()
+            self._failure = self._described()
         finally:
             self._stepping = False
         results = self._results
@@ -187,7 +190,15 @@ class CProcgenVectorEnv(VectorEnv):
         observation = self._observation(self._out)
         if self.render_mode == "human":
             self.render()
-        return observation, *results, info
+        return self._given((observation, *results, info))
+
+    def _given(self, results: tuple[Any, ...]) -> Any:
+        """Return the results, or raise with them what went wrong in one environment."""
+        failure, self._failure = self._failure, None
+        if failure is None:
+            return results
+        failure.results = results
+        raise failure
 
     def _check_ready(self) -> None:
         if self.closed:
@@ -200,12 +211,11 @@ class CProcgenVectorEnv(VectorEnv):
         try:
             self._batch.start(indices.astype(np.int32), listed, turn_page)
         except _engine.LevelFailure:
-            self._raise_failure()
+            self._failure = self._described()
 
-    def _raise_failure(self) -> None:
-        index, seed, why = self._batch.failures[0]
-        changed = self._contexts.changed(index)
-        raise LevelGenerationError(index, self.games[index], seed, changed, why) from None
+    def _described(self) -> LevelGenerationError:
+        i, seed, why = self._batch.failures[0]
+        return LevelGenerationError(i, self.games[i], seed, self._contexts.changed(i), why)
 
     def _ask_for_levels(self, ended: np.ndarray) -> None:
         """Let the user's function decide what follows the episodes that ended."""
@@ -243,8 +253,7 @@ class CProcgenVectorEnv(VectorEnv):
             info["final_obs"] = final.copy() if options.copy and final is not None else final
             info["_final_obs"] = ended
         begun = self._infos["first"]
-        if options.use_sequential_levels:
-            begun = begun | self._infos["prev_level_complete"]
+        begun = begun | info["prev_level_complete"] if options.use_sequential_levels else begun
         self._contexts.refresh(begun)
         if options.context_visibility == "info":
             context = self._contexts.matrix(normalised=False)
@@ -275,10 +284,8 @@ class CProcgenVectorEnv(VectorEnv):
         also LevelGenerationError.
         """
         self._check_ready()
-        if mode not in ("merge", "replace"):
-            raise ContextError(f"mode must be merge or replace, got {mode!r}")
-        if when not in ("next_reset", "now"):
-            raise ContextError(f"when must be next_reset or now, got {when!r}")
+        one_of("mode", mode, ("merge", "replace"))
+        one_of("when", when, ("next_reset", "now"))
         chosen = env_indices(indices, self.num_envs)
         self._contexts.change(chosen, context, merge=mode == "merge")
         if when == "now" and self._started and chosen:
@@ -287,6 +294,7 @@ class CProcgenVectorEnv(VectorEnv):
             self._restarted[chosen] = True
             self._begin(np.array(chosen), None)
             self._contexts.refresh(self._restarted)
+            self._given(())
 
     def get_context(self, i: int | None = None) -> Any:
         """Give the context of the running level, defaults included; of all without `i`."""
@@ -317,7 +325,7 @@ class CProcgenVectorEnv(VectorEnv):
 
     def context_space(self, game: str | None = None) -> spaces.Dict:
         """Give the space of contexts of a game (default: the first)."""
-        return context_space(game or self.games[0])
+        return context_space(game or self.games[0], self.distribution_mode)
 
     def episode_values(self) -> dict[str, np.ndarray]:
         """Give what the running levels drew, by name: float64 [N], not-a-number for other games.
@@ -327,7 +335,6 @@ class CProcgenVectorEnv(VectorEnv):
         self._check_ready()
         return self._contexts.episode_values()
 
-    # --- states and views ---
     def get_state(self) -> list[bytes]:
         """Give the whole state of each environment; `set_state` goes on exactly from there.
 
@@ -377,14 +384,6 @@ class CProcgenVectorEnv(VectorEnv):
             self._show()
             return None
         return tuple(self._batch.render(i, VIEW) for i in range(self.num_envs))
-
-    def render_env(self, i: int) -> np.ndarray:
-        """Give one environment's view, uint8 [512, 512, 3], whatever the render_mode."""
-        self._check_ready()
-        if not self._started:
-            raise ActionError("call reset() before render_env()")
-        [i] = env_indices(i, self.num_envs)
-        return self._batch.render(i, VIEW)
 
     def _show(self) -> None:
         from genhub_cprocgen.window import Window

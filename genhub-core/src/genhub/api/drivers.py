@@ -148,7 +148,12 @@ class Decoder(Plugin):
 
 
 class EnvironmentFactory(Plugin):
-    """Make vectorised environments."""
+    """Make vectorised environments.
+
+    Where they have them, the task `rollout` uses three members beside gymnasium's:
+    `get_context(i)`, the context of the level that environment i plays, as a mapping; `games`, the
+    name of each environment's game; `action_names`, those of a discrete action space.
+    """
 
     def make(self, num_envs: int, seed: int, threads: int) -> gymnasium.vector.VectorEnv:
         """Make `num_envs` environments; observations do not depend on `threads`."""

@@ -22,6 +22,7 @@ import numpy as np
 __all__ = ["KINDS", "NetworkPolicy", "load_policy", "save_policy"]
 
 MOST_LAYERS = 1000
+MOST_DEPTH = 8  # of residual blocks in one another
 
 
 class Kind(NamedTuple):
@@ -97,6 +98,7 @@ class NetworkPolicy:
 
 def load_policy(path: Path, env: Any, seed: int) -> NetworkPolicy:
     """Load a policy; raises ValueError with what is wrong with the file, or OSError."""
+    import torch
     from safetensors import SafetensorError, safe_open
 
     with path.open("rb"):  # what the system says of a file that cannot be read is clearer
@@ -110,7 +112,8 @@ def load_policy(path: Path, env: Any, seed: int) -> NetworkPolicy:
     if text is None:
         raise ValueError("its header has no entry 'policy' that lists the layers")
     about = _about(text)
-    network = _sequential(about["layers"])
+    with torch.device("meta"):  # what a header asks for takes no memory before it fits the file
+        network = _sequential(about["layers"])
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     for name in sorted(wanted.keys() | found.keys()):
@@ -119,7 +122,7 @@ def load_policy(path: Path, env: Any, seed: int) -> NetworkPolicy:
                 f"its tensor {name} has shape {found.get(name, 'none')}, "
                 f"and its layers need {wanted.get(name, 'none')}"
             )
-    network.load_state_dict(tensors)
+    network.load_state_dict(tensors, assign=True)
     return NetworkPolicy(network, about, env, seed)
 
 
@@ -143,19 +146,21 @@ def _about(text: str) -> dict[str, Any]:
         known = {"scale": 255.0, "sample": False, **about}
         if not isinstance(known["layers"], list) or not 0 < float(known["scale"]) < 1e9:
             raise ValueError
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise ValueError(
             'its header\'s entry \'policy\' is not {"layers": [...], "scale": 255, "sample": false}'
         ) from None
     return known
 
 
-def _sequential(layers: Sequence[Any]) -> Any:
+def _sequential(layers: Sequence[Any], depth: int = 0) -> Any:
     from torch import nn
 
+    if depth > MOST_DEPTH:
+        raise ValueError(f"its lists of layers lie more than {MOST_DEPTH} deep")
     if not 0 < len(layers) <= MOST_LAYERS:
         raise ValueError(f"it has {len(layers)} layers; 1 to {MOST_LAYERS} are read")
-    made = [_residual(entry) if isinstance(entry, list) else _layer(entry) for entry in layers]
+    made = [_residual(e, depth + 1) if isinstance(e, list) else _layer(e) for e in layers]
     return nn.Sequential(*made)
 
 
@@ -171,7 +176,7 @@ def _layer(entry: Any) -> Any:
     return getattr(nn, kind.cls)(**dict(zip(kind.numbers, map(int, numbers), strict=False)))
 
 
-def _residual(layers: Sequence[Any]) -> Any:
+def _residual(layers: Sequence[Any], depth: int) -> Any:
     from torch import nn
 
     class Residual(nn.Sequential):
@@ -180,7 +185,7 @@ def _residual(layers: Sequence[Any]) -> Any:
         def forward(self, x: Any) -> Any:
             return x + super().forward(x)
 
-    return Residual(*_sequential(layers))
+    return Residual(*_sequential(layers, depth))
 
 
 def _layer_of(module: Any) -> Any:
