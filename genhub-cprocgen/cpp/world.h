@@ -119,9 +119,12 @@ class World {
     if (dx != 0 || dy != 0) e.rotation = -1 * arctangent2(dy, dx) + offset;
   }
 
+  // The agent stays, also outside the world: that ends the episode.
   void erase_pass() {
-    entities.erase_if(
-        [this](const Entity& e) { return e.will_erase || (e.auto_erase && out_of_world(e)); });
+    const Entity* kept = &agent();
+    entities.erase_if([this, kept](const Entity& e) {
+      return &e != kept && (e.will_erase || (e.auto_erase && out_of_world(e)));
+    });
   }
 
   // --- pictures: their sizes are part of the dynamics, whatever skin is drawn ---

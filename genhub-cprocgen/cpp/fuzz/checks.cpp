@@ -1,5 +1,6 @@
 #include "checks.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -22,6 +23,14 @@ void check_entities(Batch& batch, int i) {
     for (float number : {e.x, e.y, e.vx, e.vy, e.rx, e.ry, e.rotation, e.vrot, e.alpha, e.health})
       require(std::isfinite(number), "an entity of type " + std::to_string(e.type) +
                                          " has a number that is not finite");
+}
+
+// Gives the body of a state the checksum that belongs to it.
+void seal(std::string& state) {
+  const size_t begin = state.find('\n') + 1, end = state.size() - 4;
+  uint32_t hash = 2166136261u;
+  for (size_t i = begin; i < end; ++i) hash = (hash ^ static_cast<uint8_t>(state[i])) * 16777619u;
+  for (int k = 0; k < 4; ++k) state[end + k] = static_cast<char>(hash >> (8 * k) & 255);
 }
 
 }  // namespace
@@ -103,6 +112,27 @@ void check_damage(Chance& chance, Batch& batch, int i) {
     throw Finding("a damaged state was accepted");
   }
   require(batch.get_state(i) == state, "a refused state changed the environment");
+}
+
+void check_forgery(Chance& chance, const Setting& setting, Batch& batch, int i) {
+  std::string forged = batch.get_state(i);
+  const int begin = static_cast<int>(forged.find('\n')) + 1;
+  const int size = static_cast<int>(forged.size()) - 4 - begin;
+  // The generators fill the front; the fields of the game are behind them.
+  const int low = chance.one_in(4) ? 0 : std::min(size - 1, 5100);
+  for (int k = chance.between(1, 3); k > 0; --k)
+    forged[begin + chance.between(low, size - 1)] = static_cast<char>(chance.word());
+  seal(forged);
+  const auto other = setting.make();
+  if (!fuzz::begin(*other, setting)) return;
+  try {
+    other->set_state(i, forged);
+  } catch (const StateError&) {
+    return;
+  }
+  other->draw_all();
+  for (int k = 0; k < 3; ++k)
+    if (!advance(*other, setting, draw_actions(chance, other->size()))) return;
 }
 
 }  // namespace cprocgen::fuzz

@@ -31,4 +31,7 @@ void check_equal(Batch& a, Batch& b, const Setting& setting);
 // A state that was damaged or cut is refused, and the environment plays on as before.
 void check_damage(Chance& chance, Batch& batch, int i);
 
+// A state that was changed by hand, checksum included, is refused or played: nothing breaks.
+void check_forgery(Chance& chance, const Setting& setting, Batch& batch, int i);
+
 }  // namespace cprocgen::fuzz

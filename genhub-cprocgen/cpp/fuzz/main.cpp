@@ -72,6 +72,7 @@ void play(Chance& chance, const Setting& setting, Count& count) {
   for (int step = 0; step < kSteps && possible; ++step) {
     if (step == pause) {
       check_damage(chance, *batch, chance.below(n));
+      for (int k = 0; k < 3; ++k) check_forgery(chance, setting, *batch, chance.below(n));
       possible = check_continuation(chance, setting, *batch, step);
       count.continued += possible;
       if (!possible) break;
