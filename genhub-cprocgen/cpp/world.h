@@ -119,9 +119,11 @@ class World {
     if (dx != 0 || dy != 0) e.rotation = -1 * arctangent2(dy, dx) + offset;
   }
 
+  // The agent stays, also where it leaves the world: that ends the episode.
   void erase_pass() {
-    entities.erase_if(
-        [this](const Entity& e) { return e.will_erase || (e.auto_erase && out_of_world(e)); });
+    entities.erase_if([this, first = &agent()](const Entity& e) {
+      return &e != first && (e.will_erase || (e.auto_erase && out_of_world(e)));
+    });
   }
 
   // --- pictures: their sizes are part of the dynamics, whatever skin is drawn ---
