@@ -146,7 +146,8 @@ Span pixel_span(double start, double extent, int size) {
 }
 
 int64_t sample_step(double extent, int source) {
-  return static_cast<int64_t>(65536 / (extent / source));
+  constexpr double kMost = 1e15;  // of a speck: beyond the source with the next pixel anyway
+  return static_cast<int64_t>(std::min(65536 / (extent / source), kMost));
 }
 
 Axis sample_by_steps(double start, double extent, int64_t step, int source, int size) {
