@@ -83,7 +83,6 @@ class Batch {
   const std::shared_ptr<Page>& observations() const { return page_; }
   const std::shared_ptr<Page>& final_observations() const { return final_; }
   const std::vector<Failure>& failures() const { return failures_; }
-  uint64_t steps() const { return steps_; }
 
   const GameTable& table(int i) const { return slots_.at(i).env->table(); }
   Mode mode(int i) const { return slots_.at(i).env->distribution_mode(); }

@@ -204,15 +204,7 @@ void def_flags(nb::class_<BatchObject>& type, const char* name,
 }
 
 void def_stepping(nb::class_<BatchObject>& type) {
-  type.def(
-          "step",
-          [](BatchObject& self, Vector<int64_t> given, bool defer) {
-            Batch& batch = self.get();
-            const std::vector<int32_t> actions = actions_of(given, batch);
-            nb::gil_scoped_release release;
-            batch.step(actions.data(), defer);
-          },
-          "actions"_a, "defer"_a = false)
+  type
       .def(
           "step_async",
           [](BatchObject& self, Vector<int64_t> given, bool defer) {
@@ -255,7 +247,6 @@ void def_stepping(nb::class_<BatchObject>& type) {
                        all.append(nb::make_tuple(f.index, f.level_seed, f.reason));
                      return all;
                    })
-      .def_prop_ro("steps", [](BatchObject& self) { return self.get().steps(); })
       .def("close", [](BatchObject& self) { self.close(); });
 }
 

@@ -188,9 +188,7 @@ class Game : public World, public Env {
     all_fields(reader);
     check_row(Self::kTable, context_);
     self().params.read(context_.data(), mode);
-    Soundness numbers;
-    world_fields(numbers), self().fields(numbers);
-    Soundness::check(*this, Self::kTable), self().check_state();
+    check_loaded(self());
   }
 
   void waiting(std::vector<Entity>&) {}

@@ -92,7 +92,6 @@ struct Turn {
 Turn turn_of(float degrees) {
   if (degrees == 90 || degrees == -270) return {1, 0};
   if (degrees == 270 || degrees == -90) return {-1, 0};
-  if (degrees == 180 || degrees == -180) return {0, -1};
   const double radians = static_cast<double>(degrees) * (3.14159265358979323846 / 180);
   return {std::sin(radians), std::cos(radians)};
 }
@@ -108,32 +107,33 @@ uint64_t Image::next_id() {
   return ++last;
 }
 
-Image make_image(const uint8_t* rgba, int width, int height) {
+namespace {
+
+template <class Convert>
+Image image_of(const uint8_t* rgba, int width, int height, Convert convert) {
   Image image;
   image.width = width;
   image.height = height;
   image.opaque = true;
   image.pixels.resize(static_cast<size_t>(width) * height);
   for (Pixel& p : image.pixels) {
-    const unsigned a = rgba[3];
-    p = {scale_byte(rgba[0], a), scale_byte(rgba[1], a), scale_byte(rgba[2], a), rgba[3]};
-    image.opaque = image.opaque && a == 255;
+    p = convert(rgba);
+    image.opaque = image.opaque && p.a == 255;
     rgba += 4;
   }
   return image;
 }
 
+}  // namespace
+
+Image make_image(const uint8_t* rgba, int width, int height) {
+  return image_of(rgba, width, height,
+                  [](const uint8_t* c) { return fade({c[0], c[1], c[2], 255}, c[3]); });
+}
+
 Image make_backdrop(const uint8_t* rgba, int width, int height) {
-  Image image;
-  image.width = width;
-  image.height = height;
-  image.opaque = true;
-  image.pixels.resize(static_cast<size_t>(width) * height);
-  for (Pixel& p : image.pixels) {
-    p = {rgba[0], rgba[1], rgba[2], 255};
-    rgba += 4;
-  }
-  return image;
+  return image_of(rgba, width, height,
+                  [](const uint8_t* c) { return Pixel{c[0], c[1], c[2], 255}; });
 }
 
 int round_pixel(double v) {
@@ -174,7 +174,7 @@ Axis sample_backwards(double start, double extent, int source, int size) {
   Axis axis{pixel_span(start, extent, size), 0, -sample_step(extent, source)};
   if (axis.span.empty()) return {{0, 0}, 0, 0};
   axis.start = (static_cast<int64_t>(source) << 16) + 1 +
-               static_cast<int64_t>(std::floor((axis.span.first + 0.5 - start) * axis.step));
+               floor_of((axis.span.first + 0.5 - start) * static_cast<double>(axis.step));
   while (!axis.span.empty() && axis.source(axis.span.last - 1) < 0) --axis.span.last;
   while (!axis.span.empty() && axis.source(axis.span.first) >= source) {
     axis.start += axis.step;
@@ -266,8 +266,7 @@ int source_of(int64_t walked, int size) {
 void Canvas::rotated(const Rect& r, const Image& image, bool mirrored, unsigned opacity,
                      float degrees) {
   constexpr double kSpeck = 0.001;  // smaller than that, steps of 16.16 mean nothing
-  constexpr double kTie =
-      0.000001;  // a border through a pixel's centre: as if the centre were less
+  constexpr double kTie = 0.000001;  // a border through a pixel's centre: as if that were less
   const auto [sine, cosine] = turn_of(degrees);
   const double cx = r.x + r.w / 2, cy = r.y + r.h / 2;
   const double half_w = (std::fabs(r.w * cosine) + std::fabs(r.h * sine)) / 2 + 1;

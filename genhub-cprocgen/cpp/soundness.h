@@ -79,4 +79,14 @@ class Soundness {
   static constexpr double kMostCells = 256, kMostSpeed = 100, kLastType = 1100;
 };
 
+// Throws StateError.
+template <class G>
+void check_loaded(G& game) {
+  Soundness numbers;
+  game.world_fields(numbers);
+  game.fields(numbers);
+  Soundness::check(game, G::kTable);
+  game.check_state();
+}
+
 }  // namespace cprocgen

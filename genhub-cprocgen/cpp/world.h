@@ -119,6 +119,29 @@ class World {
     if (dx != 0 || dy != 0) e.rotation = -1 * arctangent2(dy, dx) + offset;
   }
 
+  // Does e stand on a cell that `solid` accepts? Looks just below both of its lower corners.
+  template <class Solid>
+  bool stands_on(const Entity& e, Solid solid) const {
+    const float left = static_cast<float>(e.x - (e.rx - .01));
+    const float right = static_cast<float>(e.x + (e.rx - .01));
+    const float below = static_cast<float>(e.y - (e.ry + .01));
+    return solid(lookup(left, below)) || solid(lookup(right, below));
+  }
+
+  // A puff that rises behind who walks, and fades.
+  void leave_trail(const Entity& e) {
+    const float y = static_cast<float>(e.y - e.ry * .5);
+    Entity& trail = add(e.x, y, 0, 0.01f, 0.3f, 0.2f, kTrail);
+    trail.expire_time = 8;
+    trail.alpha = .5f;
+  }
+
+  // Pictures look to the right: they are mirrored while the action goes left.
+  void look_along_action() {
+    if (avx > 0) agent().is_reflected = false;
+    if (avx < 0) agent().is_reflected = true;
+  }
+
   // The agent stays, also outside the world: that ends the episode.
   void erase_pass() {
     const Entity* kept = &agent();

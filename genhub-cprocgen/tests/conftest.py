@@ -21,6 +21,22 @@ def modes(game: str) -> list[str]:
     return [mode for mode in parameters_of(game).modes if mode != "exploration"]
 
 
+IDLE = 4
+GIVE_UP = -1
+
+
+def idle(count: int) -> np.ndarray:
+    """The action that does nothing, for every environment."""
+    return np.full(count, IDLE)
+
+
+def actions_of(seed: int, steps: int, count: int) -> Iterator[np.ndarray]:
+    """Random actions, step after step."""
+    rng = np.random.default_rng(seed)
+    for _ in range(steps):
+        yield rng.integers(0, 15, count)
+
+
 GAMES = cp.games()
 GAME_MODES = [(game, mode) for game in GAMES for mode in modes(game)]
 

@@ -48,8 +48,7 @@ class Bigfish : public Game<Bigfish> {
       done = complete = true;
       reward += static_cast<float>(params.completion_bonus);
     }
-    if (avx > 0) agent().is_reflected = false;
-    if (avx < 0) agent().is_reflected = true;
+    look_along_action();
   }
 
   bool can_obstruct(const Entity&, const Entity&) { return false; }

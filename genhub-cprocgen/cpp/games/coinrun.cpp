@@ -66,12 +66,7 @@ class Coinrun : public Game<Coinrun> {
 
   void set_action(int move) {
     Game::set_action(move);
-    const Entity& a = agent();
-    const float left = static_cast<float>(a.x - (a.rx - .01));
-    const float right = static_cast<float>(a.x + (a.rx - .01));
-    const float below = static_cast<float>(a.y - (a.ry + .01));
-    const bool ground = is_wall(lookup(left, below)) || is_wall(lookup(right, below));
-    support = (on_crate || ground) && a.vy == 0;
+    support = (on_crate || stands_on(agent(), is_wall)) && agent().vy == 0;
     on_crate = false;
     if (avy == 1 && !support) avy = 0;
   }
@@ -127,15 +122,13 @@ class Coinrun : public Game<Coinrun> {
 
   void game_step(int action) {
     base_step(action);
-    Entity& a = agent();
-    if (avx > 0) a.is_reflected = false;
-    if (avx < 0) a.is_reflected = true;
+    look_along_action();
     for (int i = entities.size() - 1; i > 0; --i) {
       Entity& e = entities[i];
       if (e.type == kEnemy) animate_enemy(e);
       if (e.type == kSaw) e.image_type = t % 2 == 0 ? kSaw : kSaw2;
     }
-    last_y = a.y;
+    last_y = agent().y;
   }
 
   int picture_of(int type) {
@@ -330,10 +323,7 @@ class Coinrun : public Game<Coinrun> {
   }
 
   void animate_enemy(Entity& e) {
-    const float y = static_cast<float>(e.y - e.ry * .5);
-    Entity& trail = add(e.x, y, 0, 0.01f, 0.3f, 0.2f, kTrail);
-    trail.expire_time = 8;
-    trail.alpha = .5f;
+    leave_trail(e);
     e.image_type = t / 5 % 2 == 0 ? kEnemy1 : kEnemy2;
     e.is_reflected = e.vx > 0;
   }

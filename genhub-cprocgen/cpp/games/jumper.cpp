@@ -44,11 +44,7 @@ class Jumper : public Game<Jumper> {
   void set_action(int move) {
     Game::set_action(move);
     if (avy < 0) avy = 0;
-    const Entity& a = agent();
-    const float left = static_cast<float>(a.x - (a.rx - .01));
-    const float right = static_cast<float>(a.x + (a.rx - .01));
-    const float below = static_cast<float>(a.y - (a.ry + .01));
-    support = is_cave(lookup(left, below)) || is_cave(lookup(right, below));
+    support = stands_on(agent(), is_cave);
     jump_delta = 0;
     if (support) jump_count = params.max_jump_count;
     if (avy == 1 && jump_count > 0 && t - jump_time > params.jump_cooldown) {
@@ -84,15 +80,9 @@ class Jumper : public Game<Jumper> {
 
   void game_step(int action) {
     base_step(action);
+    look_along_action();
     Entity& a = agent();
-    if (avx > 0) a.is_reflected = false;
-    if (avx < 0) a.is_reflected = true;
-    if (std::fabs(a.vx) + std::fabs(a.vy) > .05) {
-      const float y = static_cast<float>(a.y - a.ry * .5);
-      Entity& trail = add(a.x, y, 0, 0.01f, 0.3f, 0.2f, kTrail);
-      trail.expire_time = 8;
-      trail.alpha = .5f;
-    }
+    if (std::fabs(a.vx) + std::fabs(a.vy) > .05) leave_trail(a);
     if (a.vy > -2) a.vy -= static_cast<float>(params.gravity);
   }
 

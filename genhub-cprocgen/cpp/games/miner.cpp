@@ -61,11 +61,9 @@ class Miner : public Game<Miner> {
 
   void game_step(int action) {
     base_step(action);
-    Entity& a = agent();
-    if (avx > 0) a.is_reflected = false;
-    if (avx < 0) a.is_reflected = true;
-    push_boulder(a);
-    dig(a);
+    look_along_action();
+    push_boulder(agent());
+    dig(agent());
     let_fall();
   }
 

@@ -53,7 +53,7 @@ def _register(registration: Any) -> None:
             continue
         registration.register(
             id=name,
-            entry_point="genhub_cprocgen.single:CProcgenEnv",
+            entry_point="genhub_cprocgen.single:CProcgenSingleEnv",
             vector_entry_point="genhub_cprocgen.vector:CProcgenVectorEnv",
             kwargs={"game": game},
         )

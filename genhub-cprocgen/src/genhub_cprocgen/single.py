@@ -11,10 +11,10 @@ import numpy as np
 from genhub_cprocgen.errors import OptionError
 from genhub_cprocgen.vector import CProcgenVectorEnv
 
-__all__ = ["CProcgenEnv"]
+__all__ = ["CProcgenSingleEnv"]
 
 
-class CProcgenEnv(gymnasium.Env):
+class CProcgenSingleEnv(gymnasium.Env):
     """A single game; fields as in `Options`, without num_envs, autoreset and final_obs.
 
     An episode that has ended must be reset, as in every gymnasium environment.

@@ -18,6 +18,7 @@ from genhub.execution.log import write_traceback
 from genhub.execution.machine import about_machine, about_repository
 from genhub.execution.phases import peak_memory
 from genhub.execution.process import ProcessRun
+from genhub.execution.ranks import note_ranks
 from genhub.execution.result import REPORT
 from genhub.execution.target import Target
 
@@ -39,7 +40,7 @@ def work(under_way: ProcessRun, files: RunFolder, target: Target) -> GenHubError
         task.cls(loaded.config.task).run(under_way)
         if loaded.config.time:
             under_way.time_variants()
-        under_way.meet()
+        note_ranks(under_way)
         with under_way.phases.measure("metrics"):
             for figures in under_way.hooks.call("genhub_metrics", run=under_way):
                 under_way.log_for("main", figures)

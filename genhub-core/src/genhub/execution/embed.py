@@ -8,26 +8,12 @@ from typing import Any
 from genhub.api import Sample
 from genhub.config import to_map
 
-__all__ = ["embedded", "payloads_of", "whole_payloads"]
+__all__ = ["embedded", "payloads_of"]
 
 
 def payloads_of(config: Any, samples: Sequence[Sample], given: bool) -> dict[int, dict[str, Any]]:
     """Give `embedded` of every sample, by its index."""
     return {sample.index: embedded(config, sample, given) for sample in samples}
-
-
-def whole_payloads(config: Any, samples: Sequence[Sample]) -> dict[int, dict[str, Any]]:
-    """Give the whole config for every sample, by its index: no part of it makes one alone."""
-    return {
-        sample.index: {
-            "genhub": 1,
-            "variant": sample.variant,
-            "sample": sample.index,
-            "seed": config.seed,
-            "config": to_map(config),
-        }
-        for sample in samples
-    }
 
 
 def embedded(config: Any, sample: Sample, given: bool) -> dict[str, Any]:
@@ -40,14 +26,8 @@ def embedded(config: Any, sample: Sample, given: bool) -> dict[str, Any]:
     for key in ("variants", "compare", "metrics"):  # they need other samples
         fields.pop(key, None)
     fields["seed"] = sample.seed
-    case = sample.index // config.sampling.samples
-    for key in ("prompts", "images"):
-        listed = fields["input"].get(key)
-        if isinstance(listed, list) and listed:
-            fields["input"][key] = [listed[case % len(listed)]]
-    if isinstance(fields["input"].get("prompts"), str):  # a file, which need not be there later
-        fields["input"]["prompts"] = [(sample.prompt or "").replace("${", "$${")]
-    fields["sampling"] |= {"samples": 1, "batch": 1}
+    if "input" in fields:  # a task without a model has none, and is repeated as a whole
+        _keep_one(fields, config, sample)
     payload = {
         "genhub": 1,
         "variant": sample.variant,
@@ -56,3 +36,15 @@ def embedded(config: Any, sample: Sample, given: bool) -> dict[str, Any]:
         "config": fields,
     }
     return {**payload, "pipeline_given": True} if given else payload
+
+
+def _keep_one(fields: dict[str, Any], config: Any, sample: Sample) -> None:
+    """Leave one prompt, one picture and one sample."""
+    case = sample.index // config.sampling.samples
+    for key in ("prompts", "images"):
+        listed = fields["input"].get(key)
+        if isinstance(listed, list) and listed:
+            fields["input"][key] = [listed[case % len(listed)]]
+    if isinstance(fields["input"].get("prompts"), str):  # a file, which need not be there later
+        fields["input"]["prompts"] = [(sample.prompt or "").replace("${", "$${")]
+    fields["sampling"] |= {"samples": 1, "batch": 1}

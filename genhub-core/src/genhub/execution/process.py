@@ -19,7 +19,7 @@ from genhub.execution.artifacts import artifact_json
 from genhub.execution.attaching import install_plan, parallel_json, plan_for, writes
 from genhub.execution.checkpoint import FileCheckpoint
 from genhub.execution.earlier import METRICS, take_up
-from genhub.execution.embed import payloads_of, whole_payloads
+from genhub.execution.embed import payloads_of
 from genhub.execution.folder import RunFolder, made_sense_of
 from genhub.execution.generation import Active, make, warm_up
 from genhub.execution.kept import Kept, KeptSink
@@ -27,7 +27,7 @@ from genhub.execution.load import LoadedModel, choose_device
 from genhub.execution.log import without_noise
 from genhub.execution.machine import about_model, about_plugins
 from genhub.execution.models import Models, Replicas
-from genhub.execution.phases import Phases, StepTimes, peak_memory
+from genhub.execution.phases import Phases, StepTimes
 from genhub.execution.requests import samples_of, steps_of, warn_of_cut_prompts
 from genhub.execution.result import artifact_of
 from genhub.execution.sinks import NoSink, open_sink
@@ -246,13 +246,12 @@ class ProcessRun:
 
     def sink(self, request: Request, kind: str) -> Sink:
         """Open a sink for the media of one request; raises GH305 and GH505 as `open_sink` does."""
-        active, output, embeds = self._active, self.config.output, self.config.output.embed_config
-        if active is None:  # media that no pipeline makes, such as films of environments
-            embed = whole_payloads(self.config, request.samples) if embeds else None
-            return open_sink(kind, self.folder, request, embed, output, None)
-        config = active.loaded.config
-        embed = payloads_of(config, request.samples, self.is_given) if embeds else None
-        return open_sink(kind, self.folder, request, embed, output, active.model.pipeline)
+        config, pipeline, embed = self.config, None, None
+        if self._active is not None:
+            config, pipeline = self._active.loaded.config, self._active.model.pipeline
+        if config.output.embed_config:
+            embed = payloads_of(config, request.samples, self.is_given)
+        return open_sink(kind, self.folder, request, embed, config.output, pipeline)
 
     def keep(self, artifacts: Sequence[Artifact]) -> None:
         """List files that the task has made without a pipeline, and tell hooks of them."""
@@ -314,24 +313,6 @@ class ProcessRun:
         """Bring the manifest up to date."""
         self._files.note(**self.state(), **changes)
         self._noted = time.monotonic()
-
-    def meet(self) -> None:
-        """Wait for all ranks where the work ends, and note what each of them did."""
-        if self.comm.world == 1:
-            return
-        mine = {
-            "device": str(self.comm.device),
-            "sent": dict(self.comm.sent),
-            "peak_memory_bytes": peak_memory(),
-            "steps": {name: times.to_json() for name, times in self.summary.steps.items()},
-        }
-        by_rank = self.comm.gather_objects({"problems": self.summary.problems, **mine})
-        for rank, told in enumerate(by_rank):
-            for text in told.pop("problems"):
-                if rank and text not in self.summary.problems:
-                    self.problem(f"rank {rank}: {text}")
-        simulated = bool(self.config.launch.simulate)
-        self.note(ranks={"world": self.comm.world, "simulated": simulated, "each": by_rank})
 
     def state(self) -> dict[str, Any]:
         """Give what the manifest says of the work so far."""
