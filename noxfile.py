@@ -26,7 +26,7 @@ DIST = ROOT / "dist"
 EXAMPLES = ROOT / "genhub-core" / "src" / "genhub" / "examples"
 CONSTRAINTS = ROOT / "constraints.txt"
 LOWEST = ROOT / "constraints-min.txt"
-PLUGINS = ["linfusion", "asyncdiff", "cprocgen"]
+PLUGINS = ["linfusion", "litefocus", "asyncdiff", "cprocgen"]
 PACKAGES = ["core", *PLUGINS]
 # These need the extra [run]. Of folders with a conftest.py the last is found by `import conftest`,
 # and that must be the one of execution.
@@ -66,6 +66,7 @@ STACK = [
     *["av"],  # video as MP4
     *["pluggy", "stevedore", "pydantic", "pyyaml", "packaging"],
     *["peft"],  # adapters of attached pipelines are part of the tests
+    *(["triton"] if sys.platform == "linux" else []),  # its interpreter runs GPU kernels on CPUs
 ]
 
 DOCS = ["mkdocs-material", "mkdocstrings[python]", "ruff"]  # ruff lays signatures out
