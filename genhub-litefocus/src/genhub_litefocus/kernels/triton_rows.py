@@ -15,7 +15,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-__all__ = ["MAX_HEAD_DIM", "Tiling", "focus_attention", "launch", "tiling"]
+__all__ = ["MAX_HEAD_DIM", "Tiling", "focus_attention", "launch", "operator", "tiling"]
 
 MAX_HEAD_DIM = 128
 _LAYOUTS = ("tf", "ft")
@@ -241,8 +241,12 @@ def launch(
     return out
 
 
+def _interpreted() -> bool:
+    return not isinstance(_focus_kernel, triton.JITFunction)
+
+
 @torch.library.custom_op("genhub_litefocus::focus_triton", mutates_args=())
-def _focus(
+def operator(
     q: Tensor,
     k: Tensor,
     v: Tensor,
@@ -254,7 +258,12 @@ def _focus(
     layout: str,
     time_window: int | None,
 ) -> Tensor:
-    return launch(
+    """Run the kernel as an operator that `torch.compile` leaves whole."""
+    dtype = q.dtype
+    if dtype == torch.bfloat16 and _interpreted():
+        # Triton's interpreter multiplies the bit patterns of bfloat16 as integers.
+        q, k, v = q.float(), k.float(), v.float()
+    out = launch(
         *(q, k, v, indices),
         freq_bins=freq_bins,
         scale=scale,
@@ -263,9 +272,10 @@ def _focus(
         layout=layout,
         time_window=time_window,
     )
+    return out.to(dtype)
 
 
-@_focus.register_fake
+@operator.register_fake
 def _(
     q: Tensor,
     k: Tensor,
@@ -306,7 +316,7 @@ def focus_attention(
     if indices is not None and indices.numel() == 0:
         indices = None
     scale = q.shape[3] ** -0.5 if scale is None else float(scale)
-    return _focus(
+    return operator(
         *(q, k, v, indices),
         *(freq_bins, scale, same_frequency, duplicates, layout, time_window),
     )
