@@ -55,7 +55,7 @@ class Recipe:
     cooldown: float = 0.3  # share of the steps, at the end, over which the rate falls to a third
     ema: float = 0.999
     shard: int = 8192
-    epochs: int = 3  # of each shard
+    epochs: int = 6  # of each shard
     save_every: int = 1000
     judged: int = 100  # captions that the finished model is judged by
 
@@ -197,7 +197,8 @@ def denoiser_stage(
             torch._foreach_lerp_(mean, trained, 1 - min(recipe.ema, (1 + step) / (10 + step)))
         return {}
 
-    optimizer = torch.optim.AdamW(trained, betas=(0.9, 0.99), weight_decay=0.01)
+    fused = torch.device(device).type == "cuda"
+    optimizer = torch.optim.AdamW(trained, betas=(0.9, 0.99), weight_decay=0.01, fused=fused)
     rate = plateau(recipe.rate, recipe.denoiser_steps, recipe.cooldown)
     both = nn.ModuleDict({"now": parts, "ema": ema})
     return Stage("denoiser", recipe.denoiser_steps, both, optimizer, rate, loss, after)
@@ -220,6 +221,7 @@ def train(recipe: Recipe, out: Path, device: str, resume: bool = False) -> dict[
     work = out.with_name(out.name + "-training")
     vae = model.build_autoencoder(recipe.autoencoder_channels).to(device)
     parts = model.build_denoiser(recipe.unet_channels, recipe.unet_heads).to(device)
+    parts.to(memory_format=torch.channels_last)
     ema = copy.deepcopy(parts).requires_grad_(False)
 
     curves = {
