@@ -21,6 +21,8 @@ TOLERANCES = {
     torch.float16: 4e-3,
     torch.bfloat16: 2e-2,
 }
+# Scores in the thousands are themselves known to 1e-4 in float32.
+LOOSE = {"large-scores": 1e-3}
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,8 @@ _SHAPES = {
     "window-union": replace(_PLAIN, time_window=3, duplicates="union"),
     "window-only-same": replace(_PLAIN, time_window=4, count=None),
     "wide-window": replace(_PLAIN, time_window=20),
-    # The finest level of AudioLDM2 at one sixteenth of its rows and heads.
-    "long": replace(_PLAIN, heads=1, frames=512, freq_bins=2, head_dim=32, count=256),
+    # Scores enough for blocks of queries on a CPU (`fused.LEAST_SCORES`).
+    "long": replace(_PLAIN, heads=1, frames=256, freq_bins=2, head_dim=32, count=256),
 }
 
 
@@ -91,6 +93,6 @@ def cases() -> Iterator[KernelCase]:
                 yield KernelCase(
                     f"{name}-{str(dtype).removeprefix('torch.')}",
                     replace(inputs, dtype=dtype),
-                    tolerance,
+                    LOOSE.get(name, tolerance),
                     {"head_dim": inputs.head_dim, "time_window": inputs.time_window},
                 )
