@@ -30,9 +30,9 @@ class _Inputs:
     """Draw q, k, v as projections leave them (heads beside each other) and shared tokens."""
 
     batch: int = 1
-    heads: int = 2
+    heads: int = 1
     frames: int = 13
-    freq_bins: int = 4
+    freq_bins: int = 3
     head_dim: int = 16
     count: int | None = 9  # None: no shared tokens at all
     magnitude: float = 1.0
@@ -69,11 +69,11 @@ _SHAPES = {
     "union-ft": replace(_PLAIN, duplicates="union", layout="ft"),
     "one-row": replace(_PLAIN, freq_bins=1, frames=17, count=5),
     "one-frame": replace(_PLAIN, frames=1, freq_bins=8, count=3),
-    "batch": replace(_PLAIN, batch=2, heads=3, head_dim=32, scale=0.5),
+    "batch": replace(_PLAIN, batch=2, heads=2, head_dim=32, scale=0.5),
     "only-same": replace(_PLAIN, count=None),
     "no-shared": replace(_PLAIN, count=0),
     "only-cross": replace(_PLAIN, same_frequency=False),
-    "all-shared": replace(_PLAIN, count=52, duplicates="union"),
+    "all-shared": replace(_PLAIN, count=39, duplicates="union"),
     "large-scores": replace(_PLAIN, magnitude=30.0),
     "window": replace(_PLAIN, time_window=2),
     "window-ft": replace(_PLAIN, time_window=3, layout="ft"),
@@ -81,7 +81,7 @@ _SHAPES = {
     "window-only-same": replace(_PLAIN, time_window=4, count=None),
     "wide-window": replace(_PLAIN, time_window=20),
     # Scores enough for blocks of queries on a CPU (`fused.LEAST_SCORES`).
-    "long": replace(_PLAIN, heads=1, frames=256, freq_bins=2, head_dim=32, count=256),
+    "long": replace(_PLAIN, frames=256, freq_bins=2, head_dim=32, count=256),
 }
 
 
