@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from genhub_litefocus.tones.ear import HIGHEST, Ear, around, lasting
-from genhub_litefocus.tones.hearing import AUDIBLE, Array
+from genhub_litefocus.tones.hearing import AUDIBLE, LOBE, Array
 from genhub_litefocus.tones.voices import glide
 from genhub_litefocus.tones.world import (
     BANDS,
@@ -26,10 +26,11 @@ __all__ = ["noise", "purity", "sound"]
 
 BESIDE = 45.0  # hertz around a tone that are the tone's
 NEAR = 2 ** (1 / 12)  # and at least so much of a semitone
-EXTRA = 0.06  # share of the loudest level from which another tone is heard
+EXTRA = 0.04  # share of the loudest level from which another tone is heard
+HISS = 0.055  # and from which noise is
 DIM = 0.25  # share of its usual level from which noise is heard
-OTHER = 0.3  # share of the noise that other bands may have
-LINE = 0.35  # share of the power of noise from which a line in it is a tone
+OTHER = 0.5  # share of the noise that other bands may have
+LINE = {"low": 0.4, "middle": 0.25, "high": 0.15}  # share of a noise's power that only a tone has
 EDGE = 3  # frames at either end whose spectra reach beyond the sound
 
 
@@ -66,24 +67,31 @@ def purity(ear: Ear, scene: Scene) -> Array:
         return sound(ear, scene)
     spectra, known = ear.spectra, _tones(ear)
     inside = spectra.within(80.0, HIGHEST)
-    loudest = np.percentile(spectra.power[:, inside].max(1), 95)
-    limit = max(EXTRA**2 * loudest, AUDIBLE**2)
+    loudest = float(np.percentile(spectra.power[:, inside].max(1), 95))
+    tone, hiss = (max(share**2 * loudest, AUDIBLE**2) for share in (EXTRA, HISS))
     wrong = np.zeros(len(ear.times), bool)
     if isinstance(scene.ground, Noise):
         low, high = BANDS[scene.ground.band]
-        band = spectra.within(low / NEAR - 30, high * NEAR + 30)
-        wrong |= _lines(ear, known, spectra.within(low, high), limit)
-        inside &= ~band
-    rest = np.where(known, 0, spectra.power)[:, inside]
-    return wrong | lasting(around(rest, 0.1).max(1) > limit, 0.1)
+        wrong |= _lines(ear, known, scene.ground.band) > tone
+        inside &= ~spectra.within(low / NEAR - 30, high * NEAR + 30)
+    rest = _within(np.where(known, 0, spectra.power)[:, inside])
+    spread = around(rest.sum(1), 1.0) / LOBE > hiss
+    return wrong | spread | lasting(around(rest, 0.1).max(1) > tone, 0.1)
 
 
-def _lines(ear: Ear, known: Array, band: Array, limit: float) -> Array:
-    """Say where one frequency of a band holds much of the power that it has as noise."""
-    power = around(np.where(known, 0, ear.spectra.power)[:, band], 1.0)
+def _lines(ear: Ear, known: Array, band: str) -> Array:
+    """Give the power of the tone in the noise of a band, 0 where no frequency stands out."""
+    bins = ear.spectra.within(*BANDS[band])
+    power = around(np.where(known, 0, ear.spectra.power)[:, bins], 1.0)
     padded = np.pad(power, ((0, 0), (1, 1)))
     line = (padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]).max(1)
-    return lasting((line > LINE * power.sum(1)) & (power.max(1) > limit), 0.1)
+    return np.where(line > LINE[band] * power.sum(1), line / LOBE, 0)
+
+
+def _within(values: Array) -> Array:
+    """Repeat what is measured within the sound where frames reach beyond it: cut tones splash."""
+    inner = values[EDGE:-EDGE]
+    return np.concatenate([inner[:1].repeat(EDGE, 0), inner, inner[-1:].repeat(EDGE, 0)])
 
 
 def _level(ear: Ear, free: Array, band: str) -> Array:
@@ -91,8 +99,7 @@ def _level(ear: Ear, free: Array, band: str) -> Array:
     bins = ear.spectra.within(*BANDS[band])
     power, counted = ear.spectra.power[:, bins], free[:, bins]
     share = np.maximum(counted.mean(1), 0.05)
-    level = np.sqrt(np.where(counted, power, 0).sum(1) / share / 3)
-    return np.pad(level[EDGE:-EDGE], EDGE, mode="edge")  # tones that are cut off splash
+    return _within(np.sqrt(np.where(counted, power, 0).sum(1) / share / (2 * LOBE)))
 
 
 def _tones(ear: Ear) -> Array:

@@ -11,7 +11,15 @@ from typing import TypeAlias
 
 import numpy as np
 
-from genhub_litefocus.tones.hearing import AUDIBLE, FRAME, LOWEST_RATE, Array, Spectra, Track, spectra
+from genhub_litefocus.tones.hearing import (
+    AUDIBLE,
+    FRAME,
+    LOWEST_RATE,
+    Array,
+    Spectra,
+    Track,
+    spectra,
+)
 from genhub_litefocus.tones.world import PITCHES, Beeps, Scene, Steady, Sweep
 
 __all__ = ["SHORTEST", "Ear", "Tone", "around", "lasting", "strength"]

@@ -13,7 +13,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FRAME", "LOWEST_RATE", "Spectra", "Track", "bursts", "cents", "pitch_track", "spectra"]
+__all__ = [
+    *("AUDIBLE", "FRAME", "LOBE", "LOWEST_RATE", "Spectra", "Track"),
+    *("bursts", "cents", "pitch_track", "spectra"),
+]
 
 Array: TypeAlias = NDArray[Any]
 

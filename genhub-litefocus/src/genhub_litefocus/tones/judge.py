@@ -15,13 +15,23 @@ from itertools import pairwise
 import numpy as np
 
 from genhub_litefocus.tones import company, voices
-from genhub_litefocus.tones.ear import SHORTEST, Ear
-from genhub_litefocus.tones.hearing import Array
-from genhub_litefocus.tones.world import Beeps, Noise, Scene, Sweep, parse
+from genhub_litefocus.tones.ear import SHORTEST, Ear, strength
+from genhub_litefocus.tones.hearing import Array, cents
+from genhub_litefocus.tones.world import PITCHES, Beeps, Noise, Scene, Steady, Sweep, parse
 
-__all__ = ["ATTRIBUTES", "WINDOW", "Verdict", "judge", "shares", "tone_accuracy"]
+__all__ = [
+    "ATTRIBUTES",
+    "WINDOW",
+    "Errors",
+    "Verdict",
+    "errors",
+    "judge",
+    "shares",
+    "tone_accuracy",
+]
 
 WINDOW = 2.0  # seconds
+QUARTER = 0.25  # seconds
 ATTRIBUTES = ("sound", "pitch", "rhythm", "sweep", "noise", "purity")
 
 
@@ -78,9 +88,7 @@ def _windows(seconds: float) -> list[tuple[float, float]]:
     return [*pairwise(begins), (begins[-1], seconds + 1)]
 
 
-def tone_accuracy(
-    sounds: Sequence[Array], captions: Sequence[str], rate: int
-) -> dict[str, float]:
+def tone_accuracy(sounds: Sequence[Array], captions: Sequence[str], rate: int) -> dict[str, float]:
     """Give the share of windows that are right: `joint` in all, then each attribute alone.
 
     An attribute that no caption has is left out. Raises ValueError when there is not one caption
@@ -105,3 +113,43 @@ def shares(verdicts: Iterable[Verdict]) -> dict[str, float]:
     for name in ATTRIBUTES:
         found[name] = [verdict.right[name] for verdict in listed if name in verdict.right]
     return {name: sum(right) / len(right) for name, right in found.items() if right}
+
+
+@dataclass(frozen=True)
+class Errors:
+    """How far a sound is off its caption, over time: pairs (seconds, error).
+
+    `onset` in milliseconds, later being positive, against the evenly spaced times that fit all
+    onsets best: a rhythm that drifts is a slope, one that jumps a step. `pitch` in cents, by tone.
+    """
+
+    onset: list[tuple[float, float]]
+    pitch: dict[str, list[tuple[float, float]]]
+
+
+def errors(waveform: Array, caption: str, rate: int) -> Errors:
+    """Measure onsets (of beeps, and of sweeps as whole runs) and pitches against a caption.
+
+    Pitches are medians of quarters of a second. Raises ValueError as `judge` does.
+    """
+    scene = parse(caption)
+    ear = Ear(np.asarray(waveform), rate, scene)
+    onset: list[tuple[float, float]] = []
+    match scene.voice:
+        case Beeps() as beeps:
+            onset = voices.onset_errors(ear, beeps)
+        case Sweep() as sweep:
+            onset = voices.run_errors(ear, sweep)
+    return Errors(onset, {tone.pitch: _pitch_errors(ear, tone) for tone in ear.tones})
+
+
+def _pitch_errors(ear: Ear, tone: Steady | Beeps) -> list[tuple[float, float]]:
+    track = ear.track(tone)
+    there = track.level >= voices.STEADY_PART * strength(track.level)
+    off = cents(track.hertz, PITCHES[tone.pitch])
+    points = []
+    for begin in np.arange(0, ear.seconds, QUARTER):
+        inside = there & (ear.times >= begin) & (ear.times < begin + QUARTER)
+        if inside.any():
+            points.append((float(begin + QUARTER / 2), float(np.median(off[inside]))))
+    return points

@@ -22,10 +22,14 @@ from genhub_litefocus.tones.world import (
     Sweep,
 )
 
-__all__ = ["Beats", "Glide", "beats", "glide", "pitch", "rhythm", "sweep"]
+__all__ = [
+    *("STEADY_PART", "Beats", "Glide", "beats", "glide"),
+    *("onset_errors", "pitch", "rhythm", "run_errors", "sweep"),
+]
 
 OFF_PITCH = 50.0  # cents
 SOUNDING = 0.3  # share of its usual level from which a voice sounds
+STEADY_PART = 0.7  # and above which it is between its edges, which have other frequencies
 STRETCH = 0.1  # share of a period by which beeps and sweeps may be early or late
 LENGTHS = (0.3, 0.7)  # shares of a period between which a beep is on
 CLICK = 0.03  # seconds up to which a dip ends no beep
@@ -44,7 +48,7 @@ def pitch(ear: Ear, tone: Tone) -> Array:
             there = track.level >= SOUNDING * usual
             return lasting(~there, 0.1) | lasting(there & off, 0.1)
         case Beeps(rate=rate):
-            there = track.level >= 0.7 * usual  # the edges of a beep have other frequencies too
+            there = track.level >= STEADY_PART * usual
             return lasting(~there, 1.2 * PERIODS[rate]) | lasting(there & off, 2 * FRAME)
 
 
@@ -91,6 +95,16 @@ def rhythm(ear: Ear, beeps: Beeps) -> Array:
     if end - onsets[-1] > longest + CUT:
         faults.append((onsets[-1] + period, end))
     return _marked(ear, faults + _lengths(found, period, end))
+
+
+def onset_errors(ear: Ear, beeps: Beeps) -> list[tuple[float, float]]:
+    """Give (seconds, milliseconds late) of each beep against the even beat that fits best."""
+    onsets, period = beats(ear, beeps).onsets, PERIODS[beeps.rate]
+    if not len(onsets):
+        return []
+    count = np.concatenate([[0], np.cumsum(np.round(np.diff(onsets) / period))])
+    late = onsets - count * period
+    return _points(onsets, 1000 * (late - np.median(late)))
 
 
 def _lengths(found: Beats, period: float, end: float) -> list[tuple[float, float]]:
@@ -150,6 +164,25 @@ def sweep(ear: Ear, said: Sweep) -> Array:
     drift = np.abs(np.angle(late * early.conj())) / (2 * np.pi) > STRETCH
     drift[:lag], drift[len(drift) - lag :] = False, False
     return lasting(strays, 0.1) | lasting(due & ~found.heard, 0.1) | lasting(drift, 0.1)
+
+
+def run_errors(ear: Ear, said: Sweep) -> list[tuple[float, float]]:
+    """Give (seconds, milliseconds late) of sweeps, by quarters of their period."""
+    found, period = glide(ear, said), SWEEPS[said.rate]
+    quarter = np.floor(ear.times / period * 4).astype(int)
+    times, turns = [], []
+    for place in np.unique(quarter[found.heard]):
+        inside = found.heard & (quarter == place)
+        times.append(ear.times[inside].mean())
+        turns.append(np.angle(np.exp(2j * np.pi * found.ahead[inside]).mean()) / (2 * np.pi))
+    if not times:
+        return []
+    late = -period * np.unwrap(turns, period=1)
+    return _points(np.array(times), 1000 * (late - np.median(late)))
+
+
+def _points(times: Array, values: Array) -> list[tuple[float, float]]:
+    return [(float(x), float(y)) for x, y in zip(times, values, strict=True)]
 
 
 def _wrapped(turns: Array) -> Array:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 __all__ = [
-    *("BANDS", "GAP", "PERIODS", "PITCHES", "SWEEP", "SWEEPS", "Beeps", "Noise", "Scene", "Steady", "Sweep"),
+    *("BANDS", "GAP", "PERIODS", "PITCHES", "SWEEP", "SWEEPS"),
+    *("Beeps", "Noise", "Scene", "Steady", "Sweep"),
     *("caption", "parse", "sample", "words"),
 ]
 
