@@ -244,7 +244,7 @@ def test_the_operator_passes_the_checks_of_custom_operators():
 
 def test_what_the_kernel_cannot_do_is_refused_in_one_sentence():
     q, k, v, indices = draw(frames=2)
-    with pytest.raises(ValueError, match="q is torch.float64: the triton kernel takes float32"):
+    with pytest.raises(ValueError, match=r"q is torch\.float64: the triton kernel takes float32"):
         triton_rows.focus_attention(q.double(), k.double(), v.double(), indices, freq_bins=4)
     wide = torch.randn(1, 1, 8, 160, device=DEVICE)
     with pytest.raises(ValueError, match="head dimension is 160: the triton kernel takes up to"):
