@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -203,6 +206,11 @@ def test_memory_order_of_the_inputs_is_free(layout):
     assert_agrees(q.contiguous(), k, v, indices, layout=layout)
 
 
+def test_any_view_may_list_the_shared_tokens():
+    q, k, v, indices = draw(shared=18)
+    assert_agrees(q, k, v, indices[::2])
+
+
 def test_the_result_lies_in_memory_as_the_queries_do():
     q, k, v, indices = draw()
     assert triton_rows.focus_attention(q, k, v, indices, freq_bins=4).stride() == q.stride()
@@ -234,6 +242,19 @@ def test_compiled_code_runs_it_without_a_break_and_at_changing_lengths():
         x = torch.randn(1, frames * 4, 32, device=DEVICE)
         indices = torch.randperm(frames * 4)[: frames // 2].to(DEVICE)
         assert torch.allclose(compiled(x, indices), layer(x, indices), atol=1e-5)
+
+
+def test_it_compiles_for_devices_to_tensor_cores_and_little_shared_memory():
+    script = Path(__file__).with_name("compile_for_devices.py")
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    done = subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=True
+    )
+    for kernel in json.loads(done.stdout):
+        assert kernel["code"] > 0
+        assert kernel["asynchronous copies"], kernel
+        assert kernel["tensor cores"] or "fp32" in kernel["name"], kernel
+        assert kernel["shared memory"] <= 99 * 1024, kernel  # what a block of sm_86 may have
 
 
 def test_the_operator_passes_the_checks_of_custom_operators():

@@ -252,7 +252,7 @@ def launch(
         q, scale = -q, -scale
     windowed = same_frequency and time_window is not None and time_window < frames
     window = time_window if windowed and time_window is not None else frames
-    shared = indices if indices is not None else q.new_empty(0, dtype=torch.int64)
+    shared = q.new_empty(0, dtype=torch.int64) if indices is None else indices.contiguous()
     out = torch.empty_like(q)
     grid = (triton.cdiv(frames, tiles.queries) * freq_bins * batch * heads,)
     with torch.cuda.device_of(q):
