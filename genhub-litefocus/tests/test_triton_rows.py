@@ -196,6 +196,11 @@ def test_large_scores_stay_finite(dtype):
     assert seen.abs().max() <= v.abs().max() * 1.01
 
 
+def test_scores_that_are_all_far_below_zero_still_weigh_against_each_other():
+    q, k, v, indices = draw()
+    assert_agrees(torch.full_like(q, 20), k - 20, v, indices, tolerance=1e-3)
+
+
 @pytest.mark.parametrize("layout", ["tf", "ft"])
 def test_memory_order_of_the_inputs_is_free(layout):
     q, k, v, indices = draw(batch=2)
