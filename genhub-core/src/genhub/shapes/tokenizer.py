@@ -1,8 +1,12 @@
-"""Build the tokenizer of the captions: byte-pair merges that make each word one token."""
+"""Build the tokenizer of a world's captions: byte-pair merges that make each word one token.
+
+Functions take the world's words; left out, they are those of the coloured shapes.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -37,34 +41,34 @@ def _split(word: str, merges: list[tuple[str, str]]) -> list[str]:
         parts = joined
 
 
-def merges() -> list[tuple[str, str]]:
+def merges(world: Sequence[str] | None = None) -> list[tuple[str, str]]:
     """List the merges in order of rank.
 
     Each word is split by the merges so far and only what is still missing is appended: an earlier
     word may already have claimed a part of a later one ("on" claims the end of "moon").
     """
     known: list[tuple[str, str]] = []
-    for word in words():
+    for word in words() if world is None else world:
         while len(parts := _split(word, known)) > 1:
             known.append((parts[0], parts[1]))
     return known
 
 
-def vocabulary() -> dict[str, int]:
+def vocabulary(world: Sequence[str] | None = None) -> dict[str, int]:
     """Number the tokens: letters, letters that end a word, merges, start and end."""
     tokens = [*_LETTERS, *(letter + "</w>" for letter in _LETTERS)]
-    tokens += dict.fromkeys(left + right for left, right in merges())
+    tokens += dict.fromkeys(left + right for left, right in merges(world))
     return {token: number for number, token in enumerate([*dict.fromkeys(tokens), START, END])}
 
 
-def build() -> Any:
+def build(world: Sequence[str] | None = None) -> Any:
     """Build the `transformers.CLIPTokenizer`; ValueError when a word is not one token."""
     from transformers import CLIPTokenizer
 
     tokenizer = CLIPTokenizer(
-        vocab=vocabulary(), merges=merges(), pad_token=END, model_max_length=LENGTH
+        vocab=vocabulary(world), merges=merges(world), pad_token=END, model_max_length=LENGTH
     )
-    for word in words():
+    for word in words() if world is None else world:
         if len(tokenizer(word).input_ids) != 3:
             raise ValueError(f"the tokenizer splits {word!r}: {tokenizer.tokenize(word)}")
     return tokenizer
