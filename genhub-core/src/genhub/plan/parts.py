@@ -42,9 +42,15 @@ class Part:
 
     @property
     def selects(self) -> Where:
-        """Give the user's `where`, or the mixer's own."""
-        chosen: Where = self.driver.default_where if self.where is None else self.where
-        return chosen
+        """Give the user's `where`, or the mixer's own.
+
+        What a mixer mixes, kind and axis, is its own affair where the user's does not name it.
+        """
+        own: Where = self.driver.default_where
+        if self.where is None:
+            return own
+        unsaid = [key for key in ("kind", "axis") if getattr(self.where, key) is None]
+        return self.where.model_copy(update={key: getattr(own, key) for key in unsaid})
 
     @property
     def canonical(self) -> str:

@@ -193,8 +193,9 @@ class MixerPlacement(SearchSpace):
         from genhub.plan.parts import calling
 
         served = []
+        where = part.selects.among(attached.context.facts.sites)
         for site in free:
-            if part.selects.why_not(site) is None:
+            if where.why_not(site) is None:
                 attn = attached.context.denoisers[site.component].get_submodule(site.module_path)
                 with calling(part, "accepts"):
                     refusal = part.driver.accepts(site, attn)
