@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LiteFocus", "LiteFocusConfig"]
 
-PAPER = (
-    "LiteFocus: Accelerated Diffusion Inference for Long Audio Synthesis (arXiv 2407.10468)"
-)
+PAPER = "LiteFocus: Accelerated Diffusion Inference for Long Audio Synthesis (arXiv 2407.10468)"
 
 
 class LiteFocusConfig(PluginConfig):
@@ -193,7 +191,9 @@ class LiteFocus(AttentionMixer):
 
         settings = settings_of(self.config, ctx)
         with ExitStack() as stack:
-            self.repairs = stack.enter_context(repaired(ctx.pipeline, heads=self.config.repair_heads))
+            self.repairs = stack.enter_context(
+                repaired(ctx.pipeline, heads=self.config.repair_heads)
+            )
             for name, denoiser in ctx.denoisers.items():
                 self.focus[name] = Focus(settings, ctx.clock, name)
                 stack.enter_context(self.focus[name].watching(denoiser))
@@ -234,3 +234,7 @@ class LiteFocus(AttentionMixer):
     def report(self, built: Built) -> list[dict[str, Any]]:
         """Say what every site sees: at the size of its last call, else at the plan's."""
         return [{"path": site.path, **processor.facts(site)} for site, processor in built.items()]
+
+    def notes(self) -> list[str]:
+        """Tell the repairs that the pipeline got."""
+        return [f"repaired: {repair}" for repair in self.repairs]

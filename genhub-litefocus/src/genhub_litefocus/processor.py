@@ -31,7 +31,9 @@ _PLAIN = (
 
 def ineligible(attn: nn.Module) -> str | None:
     """Give None for a module whose attention can be made sparse, else the reason."""
-    missing = [name for name in ("to_q", "to_k", "to_v", "to_out", "heads") if not hasattr(attn, name)]
+    missing = [
+        name for name in ("to_q", "to_k", "to_v", "to_out", "heads") if not hasattr(attn, name)
+    ]
     if missing or not hasattr(attn, "set_processor"):
         return f"{type(attn).__name__} is no attention of diffusers with processors"
     if type(attn.processor) not in (*_PLAIN, FocusProcessor):
@@ -109,7 +111,9 @@ class FocusProcessor:
         )
         q = q if attn.norm_q is None else attn.norm_q(q)
         k = k if attn.norm_k is None else attn.norm_k(k)
-        trained = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
+        trained = torch.is_grad_enabled() and (
+            q.requires_grad or k.requires_grad or v.requires_grad
+        )
         kernel = self.differentiable if trained else self.kernel
         settings = self.settings
         out = kernel(
@@ -144,7 +148,6 @@ class FocusProcessor:
         tokens = grid[0] * grid[1]
         keys = keys_per_query(settings, *grid)
         return {
-            "level": self.level,
             "T": grid[0],
             "F": grid[1],
             "K": count_drawn(settings, tokens),

@@ -86,6 +86,10 @@ class AttentionMixer(Plugin):
         """Give one row of facts per site, keyed by column, with `path` among them."""
         return [{"path": site.path} for site in built]
 
+    def notes(self) -> Sequence[str]:
+        """Say in a sentence each what `prepare` changed beside the sites; told in the report."""
+        return ()
+
 
 class ParallelScheduler(Plugin):
     """Spread a generation over ranks."""

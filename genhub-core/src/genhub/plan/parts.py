@@ -44,13 +44,14 @@ class Part:
     def selects(self) -> Where:
         """Give the user's `where`, or the mixer's own.
 
-        What a mixer mixes, kind and axis, is its own affair where the user's does not name it.
+        Which kind of attention a mixer serves is its own affair, unless the user says it, or names
+        sites.
         """
         own: Where = self.driver.default_where
-        if self.where is None:
-            return own
-        unsaid = [key for key in ("kind", "axis") if getattr(self.where, key) is None]
-        return self.where.model_copy(update={key: getattr(own, key) for key in unsaid})
+        chosen = own if self.where is None else self.where
+        if chosen.kind is None and chosen.name is None:
+            return chosen.model_copy(update={"kind": own.kind})
+        return chosen
 
     @property
     def canonical(self) -> str:
