@@ -1,10 +1,11 @@
-"""What happens before every call of a denoiser: lengths, draws, and whether the mixer takes part."""
+"""What happens before every call of a denoiser: lengths, draws, and whether to take part."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +16,10 @@ from genhub.api import Clock, Context, GenHubError
 from genhub_litefocus.grid import Settings, count_drawn, level_grid, rate_of
 from genhub_litefocus.indices import focus_indices
 from genhub_litefocus.kernels.drivers import RowsKernel
+from genhub_litefocus.processor import FocusProcessor
 
 if TYPE_CHECKING:
     from genhub_litefocus.plugin import LiteFocusConfig
-    from genhub_litefocus.processor import FocusProcessor
 
 __all__ = ["TRAINED_SECONDS", "Focus", "settings_of"]
 
@@ -87,8 +88,6 @@ class Focus:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Focus:
         # By way of __getstate__ a copy would lose the clock of its run.
-        from copy import deepcopy
-
         made = Focus.__new__(Focus)
         memo[id(self)] = made
         vars(made).update({name: deepcopy(value, memo) for name, value in vars(self).items()})
@@ -130,7 +129,7 @@ class Focus:
     def _check_in_place(self, denoiser: nn.Module) -> None:
         core = getattr(denoiser, "_orig_mod", denoiser)
         found = [(p, core.get_submodule(p.path).processor) for p in self.processors]
-        lost = [(p, now) for p, now in found if now is not p]
+        lost = [(p, now) for p, now in found if not isinstance(now, FocusProcessor)]
         if lost:
             first, now = lost[0]
             self._say(

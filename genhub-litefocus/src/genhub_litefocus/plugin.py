@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from genhub.api import AttentionMixer, Built, Context, GenHubError, Needs, PluginConfig, Site, Where
+from genhub.api import AttentionMixer, Built, Context, Needs, PluginConfig, Site, Where
 
 if TYPE_CHECKING:
     from torch import nn
@@ -65,6 +65,8 @@ class LiteFocusConfig(PluginConfig):
     )
     seed: int | None = Field(
         None,
+        ge=0,
+        le=2**63 - 1,
         description="of the draws; null: from the run's seed. With sampler: reference, torch's "
         "global generator is set to it when a generation begins; null: it is taken as it is",
     )
