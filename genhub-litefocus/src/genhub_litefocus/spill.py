@@ -100,9 +100,7 @@ class _OnDisk(Stream):
         self._file.write(rows.cpu().flatten().view(torch.uint8).numpy())
 
     def _get(self, start: int, stop: int) -> Tensor:
-        rows = torch.empty(
-            (stop - start, self.batch, self.channels, self.bins), dtype=self.dtype
-        )
+        rows = torch.empty((stop - start, self.batch, self.channels, self.bins), dtype=self.dtype)
         self._file.seek(start * self.frame_bytes)
         self._file.readinto(rows.flatten().view(torch.uint8).numpy())
         return rows.to(self.device)

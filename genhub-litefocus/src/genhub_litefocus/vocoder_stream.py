@@ -36,7 +36,7 @@ def context_frames(vocoder: Any) -> int:
     parts = ("conv_pre", "upsampler", "resblocks", "conv_post")
     if not all(hasattr(vocoder, part) for part in parts):
         return CONTEXT
-    rate, heard = 1, _side(vocoder.conv_pre)
+    rate, heard = 1, float(_side(vocoder.conv_pre))
     each = len(vocoder.resblocks) // len(vocoder.upsampler)
     for stage, upsampler in enumerate(vocoder.upsampler):
         rate *= upsampler.stride[0]
@@ -49,40 +49,57 @@ def sounded(
     vocoder: Any,
     mels: Iterable[Tensor],
     most: int,
-    *,
-    forward: Callable[..., Tensor] | None = None,
+    call: Callable[..., Tensor] | None = None,
 ) -> Iterator[Tensor]:
     """Yield the waveform [B, samples] of mel frames [B, t, bins] that come in blocks.
 
     No piece is of more than `most` frames. Joined, the pieces are `vocoder(mel)` up to rounding;
     the last one holds what the vocoder adds behind the last frame. A vocoder whose sound depends
-    on where it stands takes `start`, the frames before the piece. `forward` stands in for the
+    on where it stands takes `start`, the frames before the piece. `call` stands in for the
     vocoder's own call.
     """
-    call = vocoder if forward is None else forward
-    placed = "start" in inspect.signature(type(vocoder).forward).parameters
-    around, hop = context_frames(vocoder), hop_of(vocoder)
-    held: Tensor | None = None  # frames from `begun` on
-    begun = done = 0
-
-    def piece(stop: int, *, last: bool) -> Tensor:
-        high = begun + held.shape[1] if last else stop + around
-        where = {"start": begun} if placed else {}
-        sound = call(held[:, : high - begun], **where)
-        return sound[:, (done - begun) * hop : None if last else (stop - begun) * hop]
-
+    heard = _Heard(vocoder, call or vocoder)
     for mel in mels:
-        held = mel if held is None else torch.cat([held, mel], 1)
-        while begun + held.shape[1] >= done + most + around:
-            yield piece(done + most, last=False)
-            done += most
-            held, begun = held[:, max(0, done - around) - begun :], max(0, done - around)
-    if held is None:
-        return
-    while begun + held.shape[1] > done + most:  # the rest has less context than a piece asks for
-        yield piece(done + most, last=False)
-        done += most
-    yield piece(done, last=True)
+        heard.take(mel)
+        while heard.ahead >= most + heard.around:
+            yield heard.piece(most)
+    while heard.ahead > most:  # the end is near, where there is less around a piece
+        yield heard.piece(most)
+    if heard.ahead:
+        yield heard.piece(None)
+
+
+class _Heard:
+    """The mel frames that are still needed, and how far the sound is."""
+
+    def __init__(self, vocoder: Any, call: Callable[..., Tensor]) -> None:
+        self.around = context_frames(vocoder)
+        self._call, self._hop = call, hop_of(vocoder)
+        self._placed = "start" in inspect.signature(type(vocoder).forward).parameters
+        self._frames: Tensor | None = None
+        self._begun = self._done = 0  # frames of the whole before what is held, and with sound
+
+    @property
+    def ahead(self) -> int:
+        """Give the frames that are held and have no sound yet."""
+        return 0 if self._frames is None else self._begun + self._frames.shape[1] - self._done
+
+    def take(self, mel: Tensor) -> None:
+        self._frames = mel if self._frames is None else torch.cat([self._frames, mel], 1)
+
+    def piece(self, count: int | None) -> Tensor:
+        """Make the sound of the next frames, with None of all that are left."""
+        if self._frames is None:
+            raise ValueError("there is no mel frame to make sound of")
+        before = self._done - self._begun
+        after = None if count is None else before + count
+        heard = self._frames[:, : None if after is None else after + self.around]
+        sound = self._call(heard, **({"start": self._begun} if self._placed else {}))
+        cut = slice(before * self._hop, None if after is None else after * self._hop)
+        self._done += self.ahead if count is None else count
+        past = max(0, self._done - self.around) - self._begun
+        self._frames, self._begun = self._frames[:, past:], self._begun + past
+        return sound[:, cut]
 
 
 def _side(conv: Any) -> int:
