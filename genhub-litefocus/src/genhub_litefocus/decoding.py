@@ -18,6 +18,7 @@ import torch
 from diffusers.models.autoencoders.vae import DecoderOutput
 from torch import Tensor
 
+from genhub.api import GenHubError
 from genhub_litefocus import vae_stream, vocoder_stream
 from genhub_litefocus.spill import Workspace
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["decode_to_sink", "stream_audio", "streamed_decoding"]
 
 CHUNK_SECONDS = 5.0
+PLAIN = "let the pipeline decode by itself: attention: [{type: litefocus, decode: pipeline}]"
 
 log = logging.getLogger("genhub")
 
@@ -42,11 +44,11 @@ def stream_audio(
     """Yield the sound of denoised latents in chunks [B, samples], float32 on the CPU.
 
     `latents` [B, C, T, F], time on axis 2, are what `pipe(..., output_type="latent").audios` gives.
-    The sound ends after `seconds` (None: with what the vocoder makes of the last frame). No chunk is longer than
-    `chunk_seconds`. Activations that do not fit into a fixed amount of memory go to files without
-    a name in the folder `workspace` (None: that of TMPDIR), about 10 MB for each second at the
-    size of AudioLDM2. Raises ValueError for latents that are none of this pipeline, OSError where
-    the folder has too little room.
+    The sound ends after `seconds` (None: with what the vocoder makes of the last frame). No chunk
+    is longer than `chunk_seconds`. Activations that do not fit into a fixed amount of memory go to
+    files without a name in the folder `workspace` (None: that of TMPDIR), about 10 MB for each
+    second at the size of AudioLDM2. Raises ValueError for latents that are none of this pipeline,
+    OSError where the folder has too little room.
 
         latents = pipe("rain", audio_length_in_s=320.0, output_type="latent").audios
         for chunk in stream_audio(pipe, latents):
@@ -61,8 +63,13 @@ def stream_audio(
 def decode_to_sink(latents: Tensor, request: Request, sink: Sink, ctx: Context) -> None:
     """Write the sound of latents to the sink of a request as it is made.
 
-    `latents` [B, C, T, F] are those that the pipeline hands to its autoencoder.
+    `latents` [B, C, T, F] are those that the pipeline hands to its autoencoder. Raises GenHubError
+    (GH305) for a pipeline whose sound is not made by a vocoder from latents with time on axis 2.
     """
+    try:
+        _check(latents, ctx.pipeline)
+    except ValueError as error:
+        raise GenHubError("GH305", str(error), hint=PLAIN) from error
     known = inspect.signature(type(ctx.pipeline).__call__).parameters
     default = known["audio_length_in_s"].default if "audio_length_in_s" in known else None
     seconds = request.call.get("audio_length_in_s", default)
@@ -171,6 +178,8 @@ def _frames_in(seconds: float, vocoder: Any) -> int:
 
 def _check(latents: Tensor, pipe: Any) -> None:
     """Raise ValueError unless these are latents whose axis 2 is the time of this pipeline."""
+    if getattr(pipe, "vocoder", None) is None:
+        raise ValueError(f"{type(pipe).__name__} has no vocoder, which would make the sound")
     channels, bins = pipe.vae.config.latent_channels, pipe.vocoder.config.model_in_dim
     width = bins // vae_stream.upscaling(pipe.vae) if vae_stream.why_not(pipe.vae) is None else None
     shape = tuple(latents.shape)

@@ -118,12 +118,13 @@ class Workspace:
     """Makes streams, and gives up all of them on leaving the `with` block.
 
     `folder` is where files go (None: the system's folder for temporary files, which the
-    environment variable TMPDIR moves); `memory` bytes of all streams stay in memory.
+    environment variable TMPDIR moves); `memory` bytes of all streams together (None: `MEMORY`)
+    stay in memory.
     """
 
-    def __init__(self, folder: str | Path | None = None, memory: int = MEMORY) -> None:
+    def __init__(self, folder: str | Path | None = None, memory: int | None = None) -> None:
         self._folder = Path(tempfile.gettempdir() if folder is None else folder)
-        self._memory = memory
+        self._memory = MEMORY if memory is None else memory
         self._open: list[Stream] = []
 
     def store(self, blocks: Iterable[Tensor], frames: int) -> Stream:

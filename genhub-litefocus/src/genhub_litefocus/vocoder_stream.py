@@ -40,7 +40,7 @@ def context_frames(vocoder: Any) -> int:
     each = len(vocoder.resblocks) // len(vocoder.upsampler)
     for stage, upsampler in enumerate(vocoder.upsampler):
         rate *= upsampler.stride[0]
-        heard += upsampler.kernel_size[0] / rate
+        heard += _spread(upsampler) / rate
         heard += max(_sides(b) for b in vocoder.resblocks[stage * each : (stage + 1) * each]) / rate
     return math.ceil(heard + _side(vocoder.conv_post) / rate)
 
@@ -105,6 +105,12 @@ class _Heard:
 def _side(conv: Any) -> int:
     """Give how many of its inputs each side a convolution sees."""
     return int(conv.dilation[0] * (conv.kernel_size[0] - 1) // 2)
+
+
+def _spread(upsampler: Any) -> int:
+    """Give how many of its outputs before and after its own an input of an upsampler changes."""
+    before = upsampler.padding[0]
+    return int(max(before, upsampler.kernel_size[0] - upsampler.stride[0] - before))
 
 
 def _sides(block: Any) -> int:
