@@ -38,7 +38,7 @@ def compare_unets(quick: bool, device: str) -> list[dict[str, object]]:
         unet = unet.bfloat16()
     plan = {1: 1} if quick else {40: 3, 80: 3}
     if device == "cuda":
-        plan = {10: 9, 80: 9, 320: 5}
+        plan = {10: 3, 80: 3, 320: 3}
     return [row for seconds, rounds in plan.items() for row in compare(unet, seconds, rounds)]
 
 

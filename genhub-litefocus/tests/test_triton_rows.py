@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -193,6 +196,11 @@ def test_large_scores_stay_finite(dtype):
     assert seen.abs().max() <= v.abs().max() * 1.01
 
 
+def test_scores_that_are_all_far_below_zero_still_weigh_against_each_other():
+    q, k, v, indices = draw()
+    assert_agrees(torch.full_like(q, 20), k - 20, v, indices, tolerance=1e-3)
+
+
 @pytest.mark.parametrize("layout", ["tf", "ft"])
 def test_memory_order_of_the_inputs_is_free(layout):
     q, k, v, indices = draw(batch=2)
@@ -201,6 +209,11 @@ def test_memory_order_of_the_inputs_is_free(layout):
     every_other = torch.randn(2, 2, 104, 16, device=DEVICE)[:, :, ::2]
     assert_agrees(spread, shared, every_other, indices, layout=layout)
     assert_agrees(q.contiguous(), k, v, indices, layout=layout)
+
+
+def test_any_view_may_list_the_shared_tokens():
+    q, k, v, indices = draw(shared=18)
+    assert_agrees(q, k, v, indices[::2])
 
 
 def test_the_result_lies_in_memory_as_the_queries_do():
@@ -236,6 +249,19 @@ def test_compiled_code_runs_it_without_a_break_and_at_changing_lengths():
         assert torch.allclose(compiled(x, indices), layer(x, indices), atol=1e-5)
 
 
+def test_it_compiles_for_devices_to_tensor_cores_and_little_shared_memory():
+    script = Path(__file__).with_name("compile_for_devices.py")
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    done = subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=True
+    )
+    for kernel in json.loads(done.stdout):
+        assert kernel["code"] > 0
+        assert kernel["asynchronous copies"], kernel
+        assert kernel["tensor cores"] or "fp32" in kernel["name"], kernel
+        assert kernel["shared memory"] <= 99 * 1024, kernel  # what a block of sm_86 may have
+
+
 def test_the_operator_passes_the_checks_of_custom_operators():
     q, k, v, indices = draw()
     arguments = (q, k, v, indices, 4, 0.25, True, "count", "tf", None)
@@ -244,7 +270,7 @@ def test_the_operator_passes_the_checks_of_custom_operators():
 
 def test_what_the_kernel_cannot_do_is_refused_in_one_sentence():
     q, k, v, indices = draw(frames=2)
-    with pytest.raises(ValueError, match="q is torch.float64: the triton kernel takes float32"):
+    with pytest.raises(ValueError, match=r"q is torch\.float64: the triton kernel takes float32"):
         triton_rows.focus_attention(q.double(), k.double(), v.double(), indices, freq_bins=4)
     wide = torch.randn(1, 1, 8, 160, device=DEVICE)
     with pytest.raises(ValueError, match="head dimension is 160: the triton kernel takes up to"):

@@ -46,14 +46,14 @@ def tiling(dtype: torch.dtype, head_dim: int, frames: int) -> Tiling:
 
 @triton.jit
 def _read(
-    base, offsets, dims, dim_stride, seen,
+    base, offsets, dim_stride, inside,
     HEAD_DIM: tl.constexpr, PADDED: tl.constexpr, MASKED: tl.constexpr,
 ):  # fmt: skip
-    """Load vectors at `offsets` as `[n, PADDED]`; where not `seen`, and beyond HEAD_DIM, zeros."""
+    """Load vectors at `offsets` as `[n, PADDED]`, with zeros beyond HEAD_DIM and not `inside`."""
+    dims = tl.arange(0, PADDED)
     pointers = base + offsets[:, None] + (dims * dim_stride)[None, :]
     if MASKED:
-        inside = seen[:, None] & (dims < HEAD_DIM)[None, :]
-        return tl.load(pointers, mask=inside, other=0.0)
+        return tl.load(pointers, mask=inside[:, None] & (dims < HEAD_DIM)[None, :], other=0.0)
     if PADDED != HEAD_DIM:
         return tl.load(pointers, mask=(dims < HEAD_DIM)[None, :], other=0.0)
     return tl.load(pointers)
@@ -61,35 +61,119 @@ def _read(
 
 @triton.jit
 def _absorb(
-    total, weight, top, q, k, v, seen, factor, MASKED: tl.constexpr, PRECISION: tl.constexpr
-):
+    total, weight, top, queries, k_tile, v_tile, seen, factor,
+    MASKED: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
     """Take one tile of keys into the running softmax: its numerator, denominator and maximum."""
-    scores = tl.dot(q, tl.trans(k), input_precision=PRECISION)
+    scores = tl.dot(queries, tl.trans(k_tile), input_precision=PRECISION)
     if MASKED:
         scores = tl.where(seen, scores, float("-inf"))
     higher = tl.maximum(top, tl.max(scores, 1))
     shares = tl.exp2(scores * factor - (higher * factor)[:, None])
     fade = tl.exp2((top - higher) * factor)
     weight = weight * fade + tl.sum(shares, 1)
-    total = tl.dot(shares.to(v.dtype), v, total * fade[:, None], input_precision=PRECISION)
+    total *= fade[:, None]
+    total = tl.dot(shares.to(v_tile.dtype), v_tile, total, input_precision=PRECISION)
     return total, weight, higher
 
 
-@triton.jit(do_not_specialize=["frames", "shared_keys", "window"])
+@triton.jit
+def _own_row(
+    total, weight, top, queries, k, v, k_time, v_time, k_dim, v_dim,
+    low, high, opens, closes, factor,
+    HEAD_DIM: tl.constexpr, PADDED: tl.constexpr, KEYS: tl.constexpr,
+    RAGGED: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """Absorb the frames from `low` to `high` of one row, whose first frame is at `k` and `v`."""
+    columns = tl.arange(0, KEYS)
+    whole = low + (high - low) // KEYS * KEYS
+    if RAGGED:
+        whole = low
+    for at in range(low, whole, KEYS):
+        keys = (at + columns).to(tl.int64)
+        k_tile = _read(k, keys * k_time, k_dim, None, HEAD_DIM, PADDED, False)
+        v_tile = _read(v, keys * v_time, v_dim, None, HEAD_DIM, PADDED, False)
+        total, weight, top = _absorb(
+            total, weight, top, queries, k_tile, v_tile, None, factor, False, PRECISION
+        )
+    for at in range(whole, high, KEYS):
+        keys = at + columns
+        inside = keys < high
+        seen = inside[None, :]
+        if RAGGED:
+            seen = seen & (keys[None, :] >= opens[:, None]) & (keys[None, :] < closes[:, None])
+        wide = keys.to(tl.int64)
+        k_tile = _read(k, wide * k_time, k_dim, inside, HEAD_DIM, PADDED, True)
+        v_tile = _read(v, wide * v_time, v_dim, inside, HEAD_DIM, PADDED, True)
+        total, weight, top = _absorb(
+            total, weight, top, queries, k_tile, v_tile, seen, factor, True, PRECISION
+        )
+    return total, weight, top
+
+
+@triton.jit
+def _new_keys(
+    tokens, row, rows, frames, opens, closes, ROWS_FAST: tl.constexpr, WINDOWED: tl.constexpr
+):
+    """Tell which shared tokens the queries have not met in their own row."""
+    key_row, key_time = tokens // frames, tokens % frames
+    if ROWS_FAST:
+        key_row, key_time = tokens % rows, tokens // rows
+    new = (key_row != row)[None, :]
+    if WINDOWED:
+        new = new | (key_time[None, :] < opens[:, None]) | (key_time[None, :] >= closes[:, None])
+    return new
+
+
+@triton.jit
+def _shared_keys(
+    total, weight, top, queries, k, v, k_token, v_token, k_dim, v_dim,
+    shared, count, row, rows, frames, opens, closes, factor,
+    HEAD_DIM: tl.constexpr, PADDED: tl.constexpr, KEYS: tl.constexpr, ONCE: tl.constexpr,
+    ROWS_FAST: tl.constexpr, WINDOWED: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """Absorb the tokens listed in `shared`; ONCE leaves out what the own row has given already."""
+    columns = tl.arange(0, KEYS)
+    whole = count // KEYS * KEYS
+    if ONCE:
+        whole = 0
+    for at in range(0, whole, KEYS):
+        tokens = tl.load(shared + at + columns)
+        k_tile = _read(k, tokens * k_token, k_dim, None, HEAD_DIM, PADDED, False)
+        v_tile = _read(v, tokens * v_token, v_dim, None, HEAD_DIM, PADDED, False)
+        total, weight, top = _absorb(
+            total, weight, top, queries, k_tile, v_tile, None, factor, False, PRECISION
+        )
+    for at in range(whole, count, KEYS):
+        inside = at + columns < count
+        tokens = tl.load(shared + at + columns, mask=inside, other=0)
+        seen = inside[None, :]
+        if ONCE:
+            seen = seen & _new_keys(tokens, row, rows, frames, opens, closes, ROWS_FAST, WINDOWED)
+        k_tile = _read(k, tokens * k_token, k_dim, inside, HEAD_DIM, PADDED, True)
+        v_tile = _read(v, tokens * v_token, v_dim, inside, HEAD_DIM, PADDED, True)
+        total, weight, top = _absorb(
+            total, weight, top, queries, k_tile, v_tile, seen, factor, True, PRECISION
+        )
+    return total, weight, top
+
+
+# What only bounds loops is not specialised on, so that another length compiles nothing.
+@triton.jit(do_not_specialize=["frames", "rows", "heads", "count", "window"])
 def _focus_kernel(
-    q, k, v, out, shared, factor, frames, rows, heads, shared_keys, window,
+    q, k, v, out, shared, factor, frames, rows, heads, count, window,
     q_batch, q_head, q_time, q_row, q_dim,
     k_batch, k_head, k_time, k_row, k_dim,
     v_batch, v_head, v_time, v_row, v_dim,
     out_batch, out_head, out_time, out_row, out_dim,
     HEAD_DIM: tl.constexpr, PADDED: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr,
-    SAME: tl.constexpr, UNION: tl.constexpr, TIME_FIRST: tl.constexpr,
+    SAME: tl.constexpr, UNION: tl.constexpr, ROWS_FAST: tl.constexpr,
     WINDOWED: tl.constexpr, RAGGED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Attend for QUERIES frames of one row of one head.
 
     RAGGED: the queries of a program may lie in different blocks of `window` frames, so that each
-    has a band of its own.
+    has a band of its own, from `opens` to `closes`.
     """
     blocks = tl.cdiv(frames, QUERIES)
     program = tl.program_id(0)
@@ -97,88 +181,41 @@ def _focus_kernel(
     row = program // blocks % rows
     item = program // (blocks * rows)
     batch, head, line = (item // heads).to(tl.int64), (item % heads).to(tl.int64), row.to(tl.int64)
-    k += batch * k_batch + head * k_head
-    v += batch * v_batch + head * v_head
-
-    dims = tl.arange(0, PADDED)
-    columns = tl.arange(0, KEYS)
     times = start + tl.arange(0, QUERIES)
     present = times < frames
     q += batch * q_batch + head * q_head + line * q_row
-    queries = _read(q, times.to(tl.int64) * q_time, dims, q_dim, present, HEAD_DIM, PADDED, True)
+    k += batch * k_batch + head * k_head
+    v += batch * v_batch + head * v_head
+    queries = _read(q, times.to(tl.int64) * q_time, q_dim, present, HEAD_DIM, PADDED, True)
 
-    # A finite floor: no row of keys, however masked, gives inf - inf.
+    # A finite floor: a tile in which a query sees nothing must not give inf - inf.
     top = tl.full([QUERIES], -1e30, tl.float32)
     weight = tl.zeros([QUERIES], tl.float32)
     total = tl.zeros([QUERIES, PADDED], tl.float32)
-
-    low, high = 0, frames
-    opens, closes = times * 0, times * 0 + frames
+    low, high, opens, closes = 0, frames, None, None
     if WINDOWED:
         last = (tl.minimum(start + QUERIES, frames) - 1) // window
         low = tl.maximum(start // window - 1, 0) * window
         high = tl.minimum((last + 2) * window, frames)
         opens = (times // window - 1) * window
         closes = opens + 3 * window
-
     if SAME:
-        k_line, v_line = k + line * k_row, v + line * v_row
-        whole = low + (high - low) // KEYS * KEYS
-        if RAGGED:
-            whole = low
-        for at in range(low, whole, KEYS):
-            keys = (at + columns).to(tl.int64)
-            k_tile = _read(k_line, keys * k_time, dims, k_dim, columns, HEAD_DIM, PADDED, False)
-            v_tile = _read(v_line, keys * v_time, dims, v_dim, columns, HEAD_DIM, PADDED, False)
-            total, weight, top = _absorb(
-                total, weight, top, queries, k_tile, v_tile, columns, factor, False, PRECISION
-            )
-        for at in range(whole, high, KEYS):
-            keys = at + columns
-            inside = keys < high
-            seen = inside[None, :]
-            if RAGGED:
-                seen = seen & (keys[None, :] >= opens[:, None]) & (keys[None, :] < closes[:, None])
-            wide = keys.to(tl.int64)
-            k_tile = _read(k_line, wide * k_time, dims, k_dim, inside, HEAD_DIM, PADDED, True)
-            v_tile = _read(v_line, wide * v_time, dims, v_dim, inside, HEAD_DIM, PADDED, True)
-            total, weight, top = _absorb(
-                total, weight, top, queries, k_tile, v_tile, seen, factor, True, PRECISION
-            )
-
-    # Token n of the sequence lies at n times the stride of the faster of its two axes.
+        total, weight, top = _own_row(
+            total, weight, top, queries, k + line * k_row, v + line * v_row,
+            k_time, v_time, k_dim, v_dim, low, high, opens, closes, factor,
+            HEAD_DIM, PADDED, KEYS, RAGGED, PRECISION,
+        )  # fmt: skip
+    # Token n lies at n times the stride of the faster of its two axes.
     k_token, v_token = k_time, v_time
-    if TIME_FIRST:
+    if ROWS_FAST:
         k_token, v_token = k_row, v_row
-    whole = shared_keys // KEYS * KEYS
-    if UNION and SAME:
-        whole = 0
-    for at in range(0, whole, KEYS):
-        tokens = tl.load(shared + at + columns)
-        k_tile = _read(k, tokens * k_token, dims, k_dim, columns, HEAD_DIM, PADDED, False)
-        v_tile = _read(v, tokens * v_token, dims, v_dim, columns, HEAD_DIM, PADDED, False)
-        total, weight, top = _absorb(
-            total, weight, top, queries, k_tile, v_tile, columns, factor, False, PRECISION
-        )
-    for at in range(whole, shared_keys, KEYS):
-        inside = at + columns < shared_keys
-        tokens = tl.load(shared + at + columns, mask=inside, other=0)
-        seen = inside[None, :]
-        if UNION and SAME:
-            key_row, key_time = tokens // frames, tokens % frames
-            if TIME_FIRST:
-                key_row, key_time = tokens % rows, tokens // rows
-            twice = (key_row == row)[None, :]
-            if WINDOWED:
-                twice = twice & (key_time[None, :] >= opens[:, None])
-                twice = twice & (key_time[None, :] < closes[:, None])
-            seen = seen & (twice == 0)
-        k_tile = _read(k, tokens * k_token, dims, k_dim, inside, HEAD_DIM, PADDED, True)
-        v_tile = _read(v, tokens * v_token, dims, v_dim, inside, HEAD_DIM, PADDED, True)
-        total, weight, top = _absorb(
-            total, weight, top, queries, k_tile, v_tile, seen, factor, True, PRECISION
-        )
+    total, weight, top = _shared_keys(
+        total, weight, top, queries, k, v, k_token, v_token, k_dim, v_dim,
+        shared, count, row, rows, frames, opens, closes, factor,
+        HEAD_DIM, PADDED, KEYS, UNION and SAME, ROWS_FAST, WINDOWED, PRECISION,
+    )  # fmt: skip
 
+    dims = tl.arange(0, PADDED)
     out += batch * out_batch + head * out_head + line * out_row
     pointers = out + (times.to(tl.int64) * out_time)[:, None] + (dims * out_dim)[None, :]
     inside = present[:, None] & (dims < HEAD_DIM)[None, :]
@@ -215,7 +252,7 @@ def launch(
         q, scale = -q, -scale
     windowed = same_frequency and time_window is not None and time_window < frames
     window = time_window if windowed and time_window is not None else frames
-    shared = indices.contiguous() if indices is not None else q.new_empty(0, dtype=torch.int64)
+    shared = q.new_empty(0, dtype=torch.int64) if indices is None else indices.contiguous()
     out = torch.empty_like(q)
     grid = (triton.cdiv(frames, tiles.queries) * freq_bins * batch * heads,)
     with torch.cuda.device_of(q):
@@ -231,7 +268,7 @@ def launch(
             KEYS=tiles.keys,
             SAME=same_frequency,
             UNION=duplicates == "union",
-            TIME_FIRST=layout == "tf",
+            ROWS_FAST=layout == "tf",
             WINDOWED=windowed,
             RAGGED=windowed and window % tiles.queries != 0,
             PRECISION=tiles.precision,
