@@ -33,6 +33,7 @@ PITCHES_TEXT = (
 def genhub_report(run: Any) -> list[Section] | None:
     """Give shares of what is right, verdicts by window, and errors of onsets and pitches."""
     heard = list(_heard(run.manifest.get("artifacts", []), run.folder))
+    heard.sort(key=lambda one: (one.sample, one.variant != "baseline", one.variant != "main"))
     return [_shares(heard), _windows(heard), *_courses(heard)] if heard else None
 
 
@@ -121,15 +122,15 @@ def _courses(heard: Sequence[_Heard]) -> Iterator[Section]:
             for one in ours
             for tone, points in one.errors.pitch.items()
         }
-        of = f"sample {sample}, {ours[0].caption}"
+        of = f"sample {sample}"
         if any(onsets.values()):
             yield Section(
-                f"Onsets: {of}", ONSETS_TEXT, order=15, joined=False, series=onsets,
+                f"Onsets, {of}", f"{ours[0].caption}. {ONSETS_TEXT}", order=15, joined=False, series=onsets,
                 axes=("seconds", "onset late by, ms"), y_range=ONSETS,
             )  # fmt: skip
         if any(pitches.values()):
             yield Section(
-                f"Pitch: {of}", PITCHES_TEXT, order=15, joined=False, series=pitches,
+                f"Pitch, {of}", f"{ours[0].caption}. {PITCHES_TEXT}", order=15, joined=False, series=pitches,
                 axes=("seconds", "pitch too high by, cents"), y_range=PITCHES,
             )  # fmt: skip
 
