@@ -1,13 +1,39 @@
-"""The drivers around tiny:tones, without its libraries: the metric of its captions."""
+"""The drivers around tiny:tones, without its libraries: the model and the metric of captions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import ClassVar
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, ClassVar
 
-from genhub.api import Artifact, Metric, Run
+from genhub.api import Artifact, GenHubError, Metric, ModelSource, Run
 
-__all__ = ["ToneAccuracy"]
+__all__ = ["ToneAccuracy", "Tones"]
+
+
+class Tones(ModelSource):
+    """A Stable Diffusion pipeline whose pictures are mel spectrograms of tones, beeps and noise."""
+
+    modality = "audio"
+    license = "CC0-1.0"
+    summary = "tones, beeps, sweeps and noise from captions, 16 kHz"
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or Path(str(files("genhub_litefocus") / "tones" / "weights"))
+
+    def load(self, dtype: Any, device: Any) -> Any:
+        """Load it from the package; raises GH502 where its weights are not there."""
+        if not (self.folder / "model_index.json").is_file():
+            raise GenHubError(
+                "GH502",
+                f"this installation lacks the weights of tiny:tones: {self.folder} holds none",
+                hint="reinstall genhub-litefocus, or train the model: "
+                "python -m genhub_litefocus.train_tones",
+            )
+        from genhub_litefocus.tones import model
+
+        return model.load(self.folder, dtype)
 
 
 class ToneAccuracy(Metric):
@@ -26,7 +52,6 @@ class ToneAccuracy(Metric):
         self, run: Run, artifacts: Sequence[Artifact], baseline: Iterable[Artifact] = ()
     ) -> dict[str, float]:
         """Judge every sound; `joint` comes first. Raises GenHubError where one cannot be judged."""
-        from genhub.api import GenHubError
         from genhub_litefocus.tones.judge import judge, shares
         from genhub_litefocus.tones.recording import read_sound
 
