@@ -125,12 +125,14 @@ def _courses(heard: Sequence[_Heard]) -> Iterator[Section]:
         of = f"sample {sample}"
         if any(onsets.values()):
             yield Section(
-                f"Onsets, {of}", f"{ours[0].caption}. {ONSETS_TEXT}", order=15, joined=False, series=onsets,
+                f"Onsets, {of}", f"{ours[0].caption}. {ONSETS_TEXT}", order=15,
+                series=onsets, joined=False,
                 axes=("seconds", "onset late by, ms"), y_range=ONSETS,
             )  # fmt: skip
         if any(pitches.values()):
             yield Section(
-                f"Pitch, {of}", f"{ours[0].caption}. {PITCHES_TEXT}", order=15, joined=False, series=pitches,
+                f"Pitch, {of}", f"{ours[0].caption}. {PITCHES_TEXT}", order=15,
+                series=pitches, joined=False,
                 axes=("seconds", "pitch too high by, cents"), y_range=PITCHES,
             )  # fmt: skip
 
