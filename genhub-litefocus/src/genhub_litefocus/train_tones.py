@@ -39,9 +39,9 @@ class Recipe:
     """Every number that the trained weights depend on."""
 
     seed: int = 0
-    autoencoder_steps: int = 2500
-    decoder_steps: int = 800
-    denoiser_steps: int = 12_000
+    autoencoder_steps: int = 1900
+    decoder_steps: int = 600
+    denoiser_steps: int = 4600
     autoencoder_channels: int = 32
     autoencoder_batch: int = 32
     autoencoder_rate: float = 3e-3
@@ -56,7 +56,7 @@ class Recipe:
     ema: float = 0.999
     shard: int = 8192
     epochs: int = 6  # of each shard
-    save_every: int = 1000
+    save_every: int = 500
     judged: int = 100  # captions that the finished model is judged by
 
 
