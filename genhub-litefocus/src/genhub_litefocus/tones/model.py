@@ -102,8 +102,9 @@ def _card(record: dict[str, Any]) -> str:
     figures = "\n".join(f"| {name} | {value:.3g} |" for name, value in record["figures"].items())
     minutes = sum(record["seconds"].values()) / 60
     return CARD.format(
-        figures=figures, minutes=minutes, machine=record["machine"], forms=world.FORMS
-    )
+        figures=figures, minutes=minutes, machine=record["machine"], forms=world.FORMS,
+        note=record.get("note", ""),
+    )  # fmt: skip
 
 
 CARD = """---
@@ -129,7 +130,7 @@ Captions: {forms}.
 The training sounds are computed by a program; nothing was downloaded. `python -m
 genhub_litefocus.train_tones --out DIR` reproduces the training from nothing (this run took
 {minutes:.0f} minutes on {machine}); `training.json` holds the recipe, the curves and the versions.
-Weights are CC0.
+{note} Weights are CC0.
 
 | measured (accuracy: share of windows of 2 s that sound as their caption says) | |
 | --- | --- |
