@@ -28,7 +28,7 @@ PLAIN = {"type": "litefocus", "decode": "pipeline"}
         ({"same_frequency": False, "sparse_ratio": 0.0}, "none would be drawn"),
         ({"same_frequency": False, "max_compensation": 0}, "none would be drawn"),
         ({"step_range": [0.5, 0.5]}, "[0.5, 0.5] is no range"),
-        ({"step_range": [0.0, 1.5]}, "[0.0, 1.5] is no range"),
+        ({"step_range": [0.0, 1.5]}, "step_range.1 is 1.5; it must be at most 1"),
         ({"sampler": "given"}, "sampler: given and indices: [...] go together"),
         ({"indices": [1]}, "sampler: given and indices: [...] go together"),
         ({"sampler": "given", "indices": [4, 2, 4]}, "token 4 stands there twice"),

@@ -66,6 +66,8 @@ class Focus:
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def __call__(self, denoiser: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Ready the processors for a call with this sample."""
+        if not self.processors:
+            return
         sample = kwargs["sample"] if "sample" in kwargs else args[0]
         frames, freq_bins = self._grid(sample)
         active = self._takes_part(frames)
@@ -108,6 +110,7 @@ class Focus:
     def _takes_part(self, frames: int) -> bool:
         settings, clock = self.settings, self.clock
         first, last = (round(share * clock.steps) for share in settings.step_range)
+        first = min(first, clock.steps - 1)  # a range that is too short for a step has one
         if not first <= clock.step < max(last, first + 1):
             return False
         if settings.rate is None:
@@ -213,7 +216,7 @@ def _written(buffer: Tensor | None, drawn: Tensor, device: torch.device) -> Tens
     """Overwrite a buffer in place, so that captured graphs read the new draw; else make one."""
     if buffer is None or buffer.shape != drawn.shape or buffer.device != device:
         with torch.inference_mode(False):  # an inference tensor could not be overwritten later
-            return drawn.clone().to(device)
+            return drawn.clone().to(device)  # a slice would keep the whole permutation
     buffer.copy_(drawn, non_blocking=True)
     return buffer
 
