@@ -132,6 +132,12 @@ def test_step_range_needs_a_scheduler():
         genhub.attach(shapes.audioldm2(), [PLAIN | {"step_range": [0, 0.5]}], modality="audio")
 
 
+def test_the_published_sampler_needs_a_scheduler_to_start_from_a_seed():
+    block = PLAIN | {"sampler": "reference", "seed": 3}
+    with pytest.raises(GenHubError, match=r"seed is 3, and .*\n.* torch.manual_seed"):
+        genhub.attach(shapes.audioldm2(), [block], modality="audio")
+
+
 def test_streaming_needs_a_vocoder():
     pipeline = SimpleNamespace(unet=shapes.audioldm2(), vae=torch.nn.Identity())
     with pytest.raises(GenHubError, match=r"decode is stream.*\n  write decode: pipeline"):

@@ -152,8 +152,7 @@ class LiteFocusConfig(PluginConfig):
         if (self.sampler == "given") != (self.indices is not None):
             raise ValueError("sampler: given and indices: [...] go together: write both or neither")
         if self.sampler == "given" and self.max_compensation is not None:
-            raise ValueError("max_compensation limits what is drawn, and indices are given: leave "
-                             "it out")  # fmt: skip
+            raise ValueError("max_compensation limits what is drawn; with indices, leave it out")
         if self.sampler == "reference" and self.resample != "call":
             raise ValueError(
                 f"sampler: reference draws for every call, so resample: {self.resample} has no "
@@ -204,8 +203,9 @@ class LiteFocus(AttentionMixer):
     def prepare(self, ctx: Context) -> Iterator[None]:
         """Repair what cannot run, and watch the lengths of the denoiser's calls."""
         from genhub_litefocus.decoding import streamed_decoding
-        from genhub_litefocus.focus import Focus, settings_of
+        from genhub_litefocus.focus import Focus
         from genhub_litefocus.repair import repaired
+        from genhub_litefocus.settings import settings_of
 
         settings = settings_of(self.config, ctx)
         with ExitStack() as stack:
