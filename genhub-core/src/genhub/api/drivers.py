@@ -96,6 +96,10 @@ class AttentionMixer(Plugin):
         """Give one row of facts per site, keyed by column, with `path` among them."""
         return [{"path": site.path} for site in built]
 
+    def notes(self) -> Sequence[str]:
+        """Say in a sentence each what `prepare` changed beside the sites; told in the report."""
+        return ()
+
 
 class ParallelScheduler(Plugin):
     """Spread a generation over ranks."""
@@ -242,8 +246,9 @@ class ModelSource:
 class Metric:
     """Figures about the artifacts of one variant.
 
-    `needs` names what must be there: `captions` (prompts of the shapes world), `baseline`
-    (artifacts of the baseline, paired by sample), `pictures` (no sound and no video).
+    `needs` names what must be there: `captions` (prompts that `check_caption` lets pass),
+    `baseline` (artifacts of the baseline, paired by sample), `pictures` or `sounds` (the run makes
+    nothing else).
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()
@@ -255,6 +260,10 @@ class Metric:
     ) -> dict[str, float]:
         """Give named figures; the first is the one that a search maximises or minimises."""
         raise TypeError(f"{type(self).__name__} does not define __call__()")
+
+    def check_caption(self, caption: str) -> None:
+        """Raise ValueError for a caption that it cannot judge; asked where it needs `captions`."""
+        return None
 
 
 class Command:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from genhub.api import GenHubError
+from genhub.api import GenHubError, Metric
 from genhub.config import Loaded
 from genhub.execution.load import locate, require_libraries
 from genhub.execution.requests import samples_of
@@ -58,31 +58,28 @@ def _check_metrics(loaded: Loaded, registries: Registries) -> None:
     """Raise GH409 or GH305 where a metric would have nothing to compare with, or to judge."""
     space = next((used.cls for used in loaded.drivers if used.kind == "search_spaces"), None)
     names = metrics_of(loaded.config, space)
-    needs = {name: registries.get("metrics").load(name).needs for name in names}
-    for index, (name, wanted) in enumerate(needs.items()):
-        if "baseline" in wanted and "baseline" not in loaded.config.compare:
+    metrics = {name: registries.get("metrics").load(name) for name in names}
+    for index, (name, metric) in enumerate(metrics.items()):
+        if "baseline" in metric.needs and "baseline" not in loaded.config.compare:
             raise GenHubError(
                 "GH409",
                 f"the metric '{name}' compares with the baseline, which this run does not make",
                 hint="add 'compare: [baseline]', or take the metric out",
                 mark=loaded.mark(("metrics", index)),
             )
-    judging = [name for name, wanted in needs.items() if "captions" in wanted]
-    if judging:
-        for variant in ("main", *loaded.config.compare):
-            _check_captions(loaded, variant, judging)
+    for name, metric in metrics.items():
+        for variant in ("main", *loaded.config.compare) if "captions" in metric.needs else ():
+            _check_captions(loaded, variant, name, metric())
 
 
-def _check_captions(loaded: Loaded, variant: str, judging: list[str]) -> None:
-    from genhub.shapes import scenes
-
+def _check_captions(loaded: Loaded, variant: str, name: str, metric: Metric) -> None:
     for sample in samples_of(loaded.variant(variant).config):
         try:
-            scenes.parse(sample.prompt or "")
+            metric.check_caption(sample.prompt or "")
         except ValueError as error:
             raise GenHubError(
                 "GH305",
-                f"the metric '{judging[0]}' cannot judge this prompt: {error}",
+                f"the metric '{name}' cannot judge this prompt: {error}",
                 hint="reword it, or take the metric out",
                 mark=loaded.mark(("input", "prompts")),
             ) from None

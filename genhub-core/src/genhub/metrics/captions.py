@@ -16,6 +16,12 @@ class CaptionAccuracy(Metric):
     needs: ClassVar[frozenset[str]] = frozenset({"captions", "pictures"})
     summary = "share of pictures that show what their caption says (shapes world)"
 
+    def check_caption(self, caption: str) -> None:
+        """Raise ValueError for what is no caption of the shapes world."""
+        from genhub.shapes import scenes
+
+        scenes.parse(caption)
+
     def __call__(
         self, run: Run, artifacts: Sequence[Artifact], baseline: Iterable[Artifact] = ()
     ) -> dict[str, float]:

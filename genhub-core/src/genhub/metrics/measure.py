@@ -20,17 +20,18 @@ def figures_of(
 ) -> Mapping[str, float]:
     """Give the figures of the metric `name`.
 
-    Raises GH305 where it judges pictures and the run makes other media, GH606 naming its
+    Raises GH305 where it judges pictures or sounds and the run makes other media, GH606 naming its
     distribution where it fails.
     """
     metric = registry.load(name)
-    other = next((a.kind for a in artifacts if a.kind != "image"), None)
-    if other is not None and "pictures" in metric.needs:
-        raise GenHubError(
-            "GH305",
-            f"the metric '{name}' judges pictures, and this run makes {other}",
-            hint="take it out of `metrics:`; what was made is kept",
-        )
+    for judged, kind in (("pictures", "image"), ("sounds", "audio")):
+        other = next((a.kind for a in artifacts if a.kind != kind), None)
+        if other is not None and judged in metric.needs:
+            raise GenHubError(
+                "GH305",
+                f"the metric '{name}' judges {judged}, and this run makes {other}",
+                hint="take it out of `metrics:`; what was made is kept",
+            )
     try:
         figures: Mapping[str, float] = metric()(run, artifacts, baseline)
         if not isinstance(figures, Mapping) or not all(map(_is_figure, figures.items())):

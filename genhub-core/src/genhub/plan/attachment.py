@@ -80,6 +80,8 @@ class Attached:
             "",
             *skipped_lines(self.plan.claims),
         ]
+        for claim in self.plan.claims:
+            lines += [f"{claim.label}: {note}" for note in claim.part.driver.notes()]
         if self.plan.scheduler is not None:
             lines.append(f"{self.plan.scheduler.label}: {self.plan.world} ranks")
         return "\n".join(lines).rstrip()

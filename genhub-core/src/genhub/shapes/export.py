@@ -41,13 +41,13 @@ def write(folder: Path, made: StableDiffusionPipeline, record: dict[str, Any]) -
         copy.deepcopy(part).to(torch.float16) for part in (made.vae, made.text_encoder, made.unet)
     )
     pipeline(vae, text, unet, made.tokenizer).save_pretrained(new, safe_serialization=True)
-    _publish_names(new / "text_encoder" / "model.safetensors")
+    publish_names(new / "text_encoder" / "model.safetensors")
     (new / "training.json").write_text(json.dumps(record, indent=1) + "\n")
     (new / "README.md").write_text(card(record))
     checkpoint.replace_folder(new, folder)
 
 
-def _publish_names(weights: Path) -> None:
+def publish_names(weights: Path) -> None:
     """Name the text encoder's tensors as published models do: every transformers 5 reads those.
 
     Releases from 5.6 on write them without the prefix, which earlier ones take for missing weights

@@ -56,8 +56,8 @@ class MetricTests(EntryTests):
         metric = self.driver_class()
         if metric.goal not in ("max", "min"):
             complain(f"goal is {metric.goal!r}: max or min")
-        if unknown := sorted(set(metric.needs) - {"captions", "baseline", "pictures"}):
-            complain(f"needs names '{unknown[0]}': captions, baseline, pictures")
+        if unknown := sorted(set(metric.needs) - {"captions", "baseline", "pictures", "sounds"}):
+            complain(f"needs names '{unknown[0]}': captions, baseline, pictures, sounds")
 
 
 class CommandTests(EntryTests):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from genhub_litefocus.tones.world import (
     BANDS,
+    GAP,
     PERIODS,
     PITCHES,
     SWEEP,
@@ -26,7 +27,6 @@ __all__ = ["RATE", "render"]
 
 RATE = 16_000  # samples a second
 EDGE = 0.012  # seconds in which a beep rises and falls
-GAP = 0.1  # share of a sweep's period that is silent
 LOUDEST = 0.4  # amplitude of a voice
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 __all__ = [
-    *("BANDS", "PERIODS", "PITCHES", "SWEEP", "Beeps", "Noise", "Scene", "Steady", "Sweep"),
+    *("BANDS", "GAP", "PERIODS", "PITCHES", "SWEEP", "SWEEPS"),
+    *("Beeps", "Noise", "Scene", "Steady", "Sweep"),
     *("caption", "parse", "sample", "words"),
 ]
 
@@ -26,6 +27,7 @@ PITCHES = {  # hertz, by register and note
 BANDS = {"low": (220.0, 550.0), "middle": (700.0, 1700.0), "high": (2400.0, 6000.0)}  # of noise
 PERIODS = {"slow": 1.6, "quick": 0.8, "fast": 0.4}  # seconds from beep to beep
 SWEEPS = {"slow": 3.2, "fast": 1.6}  # seconds from sweep to sweep
+GAP = 0.1  # share of the time between sweeps that is silent
 SWEEP = (330.0, 2640.0)  # hertz that every sweep runs through
 
 Rate = Literal["slow", "quick", "fast"]
