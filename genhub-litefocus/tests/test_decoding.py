@@ -8,7 +8,6 @@ import pickle
 import sys
 import wave
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,11 +16,9 @@ import numpy as np
 import pytest
 import small_pipelines
 import torch
-from diffusers.models.attention_processor import AttnProcessor2_0
 
 import genhub
-from genhub.api import AttentionMixer, GenHubError, Needs, Where
-from genhub.registry import Registries
+from genhub.api import GenHubError
 from genhub_litefocus import spill, vae_stream
 from genhub_litefocus.decoding import decode_to_sink, stream_audio, streamed_decoding
 
@@ -169,24 +166,6 @@ def open_in(folder: Path) -> list[str]:
     return found
 
 
-class Streaming(AttentionMixer):
-    """Leaves attention as it is."""
-
-    default_where = Where(kind="self")
-
-    def needs(self) -> Needs:
-        return Needs(owns=frozenset({"vae-decode"}))
-
-    def prepare(self, ctx: Any) -> AbstractContextManager[None]:
-        return streamed_decoding(ctx.pipeline)
-
-    def build(self, site: Any, attn: Any, ctx: Any) -> Any:
-        return AttnProcessor2_0()
-
-    def decode(self, latents: Any, request: Any, sink: Any, ctx: Any) -> None:
-        decode_to_sink(latents, request, sink, ctx)
-
-
 @pytest.fixture(scope="module")
 def folder(pipe: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("model")
@@ -195,14 +174,12 @@ def folder(pipe: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_of(folder: Path, output: Path, **more: Any) -> Iterator[np.ndarray]:
-    found = Registries()
-    found.get("attention_mixers").add("streaming", Streaming)
     config = {
         "genhub": 1, "model": {"source": str(folder)}, "input": {"prompts": ["a beep", "rain"]},
         "sampling": {"steps": 2, "guidance": 2.5, "seconds": 2.37, "batch": 2},
         "output": {"dir": str(output), "report": False}, **more,
     }  # fmt: skip
-    run = genhub.run(config, registries=found, quiet=True)
+    run = genhub.run(config, quiet=True)
     for artifact in run.artifacts:
         with wave.open(str(run.folder / artifact.path)) as file:
             yield np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(int)
@@ -211,11 +188,23 @@ def run_of(folder: Path, output: Path, **more: Any) -> Iterator[np.ndarray]:
 def test_the_files_of_a_run_are_those_of_the_pipeline_to_one_step_of_16_bits(
     folder: Path, tmp_path: Path
 ) -> None:
-    plain = list(run_of(folder, tmp_path / "plain"))
-    streamed = list(run_of(folder, tmp_path / "streamed", attention=[{"type": "streaming"}]))
+    plain, streamed = (
+        list(run_of(folder, tmp_path / how, attention=[{"type": "litefocus", "decode": how}]))
+        for how in ("pipeline", "stream")
+    )
     for one, other in zip(streamed, plain, strict=True):
         assert one.shape == other.shape == (37920,) and one.std() > 100
         assert np.abs(one - other).max() <= 1
+
+
+def test_an_attached_pipeline_streams_its_decoding_until_it_is_detached(pipe: Any) -> None:
+    with genhub.attach(pipe, [{"type": "litefocus", "decode": "pipeline"}]):
+        plain = made_by(pipe)
+    with genhub.attach(pipe, [{"type": "litefocus"}]) as attached:
+        assert attached.decoder is attached.driver("litefocus")
+        assert "decode" in vars(pipe.vae) and "forward" in vars(pipe.vocoder)
+        assert np.abs(made_by(pipe) - plain).max() < 1e-5 * np.abs(plain).max()
+    assert "decode" not in vars(pipe.vae) and "forward" not in vars(pipe.vocoder)
 
 
 def test_a_run_whose_sound_no_vocoder_makes_says_how_to_go_on(pipe: Any) -> None:

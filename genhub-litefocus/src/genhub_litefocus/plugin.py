@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from genhub.api import AttentionMixer, Built, Context, Needs, PluginConfig, Site, Where
+from genhub.api import (
+    AttentionMixer,
+    Built,
+    Context,
+    Needs,
+    PluginConfig,
+    Request,
+    Sink,
+    Site,
+    Where,
+)
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from genhub_litefocus.focus import Focus
     from genhub_litefocus.processor import FocusProcessor
@@ -106,7 +116,8 @@ class LiteFocusConfig(PluginConfig):
     decode: Literal["stream", "pipeline"] = Field(
         "stream",
         description="stream: spectrogram and sound are decoded piece by piece, in memory that does "
-        "not grow with their length; pipeline: at once, as the pipeline does",
+        "not grow with their length (layout tf; of several blocks one may); pipeline: at once, as "
+        "the pipeline does",
     )
 
     @field_validator("step_range")
@@ -165,8 +176,13 @@ class LiteFocus(AttentionMixer):
 
     def needs(self) -> Needs:
         """Ask for whole sequences, and for the decoding where it is streamed."""
-        owns = frozenset({"vae-decode"} if self.config.decode == "stream" else ())
+        owns = frozenset({"vae-decode"} if self._streams else ())
         return Needs(sequence="whole", owns=owns)
+
+    @property
+    def _streams(self) -> bool:
+        """Say whether to decode piece by piece along axis 2, which is time in layout tf alone."""
+        return bool(self.config.decode == "stream" and self.config.layout != "ft")
 
     def accepts(self, site: Site, attn: nn.Module) -> str | None:
         """Take self-attention over a grid of time and frequency."""
@@ -187,7 +203,8 @@ class LiteFocus(AttentionMixer):
 
     @contextmanager
     def prepare(self, ctx: Context) -> Iterator[None]:
-        """Repair what cannot run, and watch the lengths of the denoiser's calls."""
+        """Repair what cannot run, watch the lengths of calls, and stream the decoding."""
+        from genhub_litefocus.decoding import streamed_decoding
         from genhub_litefocus.focus import Focus, settings_of
         from genhub_litefocus.repair import repaired
 
@@ -196,6 +213,8 @@ class LiteFocus(AttentionMixer):
             self.repairs = stack.enter_context(
                 repaired(ctx.pipeline, heads=self.config.repair_heads)
             )
+            if self._streams:
+                stack.enter_context(streamed_decoding(ctx.pipeline))
             for name, denoiser in ctx.denoisers.items():
                 self.focus[name] = Focus(settings, ctx.clock, name)
                 stack.enter_context(self.focus[name].watching(denoiser))
@@ -227,6 +246,12 @@ class LiteFocus(AttentionMixer):
         projections = 2 * site.channels * inner + 2 * site.channels * inner
         keys = keys_per_query(built.settings, *built.settings.oriented(*site.grid))
         return site.tokens * projections + round(2 * inner * site.tokens * keys)
+
+    def decode(self, latents: Tensor, request: Request, sink: Sink, ctx: Context) -> None:
+        """Write the sound of a run as it is made, in memory that does not grow with its length."""
+        from genhub_litefocus.decoding import decode_to_sink
+
+        decode_to_sink(latents, request, sink, ctx)
 
     def reset(self) -> None:
         """Begin a generation: the published sampler starts from its seed."""
