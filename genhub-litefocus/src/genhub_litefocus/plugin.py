@@ -116,9 +116,14 @@ class LiteFocusConfig(PluginConfig):
     decode: Literal["stream", "pipeline"] = Field(
         "stream",
         description="stream: spectrogram and sound are decoded piece by piece, in memory that does "
-        "not grow with their length (layout tf; of several blocks one may); pipeline: at once, as "
-        "the pipeline does",
+        "not grow with their length; pipeline: at once, as the pipeline does, and so it is with "
+        "layout: ft",
     )
+
+    @property
+    def streams(self) -> bool:
+        """Say whether sound is decoded piece by piece along axis 2 of the latents."""
+        return self.decode == "stream" and self.layout != "ft"
 
     @field_validator("step_range")
     @classmethod
@@ -176,23 +181,15 @@ class LiteFocus(AttentionMixer):
 
     def needs(self) -> Needs:
         """Ask for whole sequences, and for the decoding where it is streamed."""
-        owns = frozenset({"vae-decode"} if self._streams else ())
+        owns = frozenset({"vae-decode"} if self.config.streams else ())
         return Needs(sequence="whole", owns=owns)
-
-    @property
-    def _streams(self) -> bool:
-        """Say whether to decode piece by piece along axis 2, which is time in layout tf alone."""
-        return bool(self.config.decode == "stream" and self.config.layout != "ft")
 
     def accepts(self, site: Site, attn: nn.Module) -> str | None:
         """Take self-attention over a grid of time and frequency."""
         from genhub_litefocus.processor import ineligible
 
         if site.stage == "blocks":
-            return (
-                "litefocus needs a 2-D time x frequency latent; "
-                f"the {site.component} has a 1-D sequence"
-            )
+            return "litefocus needs a 2-D time x frequency latent; this model has a 1-D sequence"
         if site.kind != "self":
             return "is cross-attention"
         if site.axis != "spatial":
@@ -203,7 +200,7 @@ class LiteFocus(AttentionMixer):
 
     @contextmanager
     def prepare(self, ctx: Context) -> Iterator[None]:
-        """Repair what cannot run, watch the lengths of calls, and stream the decoding."""
+        """Repair what cannot run, and watch the lengths of the denoiser's calls."""
         from genhub_litefocus.decoding import streamed_decoding
         from genhub_litefocus.focus import Focus, settings_of
         from genhub_litefocus.repair import repaired
@@ -213,7 +210,7 @@ class LiteFocus(AttentionMixer):
             self.repairs = stack.enter_context(
                 repaired(ctx.pipeline, heads=self.config.repair_heads)
             )
-            if self._streams:
+            if self.config.streams:
                 stack.enter_context(streamed_decoding(ctx.pipeline))
             for name, denoiser in ctx.denoisers.items():
                 self.focus[name] = Focus(settings, ctx.clock, name)
@@ -236,6 +233,12 @@ class LiteFocus(AttentionMixer):
         focus.add(built)
         return built
 
+    def decode(self, latents: Tensor, request: Request, sink: Sink, ctx: Context) -> None:
+        """Write the sound of latents to the sink as it is made."""
+        from genhub_litefocus.decoding import decode_to_sink
+
+        decode_to_sink(latents, request, sink, ctx)
+
     def macs(self, site: Site, attn: nn.Module, built: FocusProcessor) -> int | None:
         """Count four projections, and scores and values of the keys that a query sees."""
         if site.tokens is None or site.grid is None:
@@ -246,12 +249,6 @@ class LiteFocus(AttentionMixer):
         projections = 2 * site.channels * inner + 2 * site.channels * inner
         keys = keys_per_query(built.settings, *built.settings.oriented(*site.grid))
         return site.tokens * projections + round(2 * inner * site.tokens * keys)
-
-    def decode(self, latents: Tensor, request: Request, sink: Sink, ctx: Context) -> None:
-        """Write the sound of a run as it is made, in memory that does not grow with its length."""
-        from genhub_litefocus.decoding import decode_to_sink
-
-        decode_to_sink(latents, request, sink, ctx)
 
     def reset(self) -> None:
         """Begin a generation: the published sampler starts from its seed."""
