@@ -19,7 +19,7 @@ import torch
 
 import genhub
 from genhub.api import GenHubError
-from genhub_litefocus import spill, vae_stream
+from genhub_litefocus import decoding, spill, vae_stream
 from genhub_litefocus.decoding import decode_to_sink, stream_audio, streamed_decoding
 
 CALL = {"num_inference_steps": 2, "audio_length_in_s": 2.37, "guidance_scale": 2.5}
@@ -32,6 +32,7 @@ def pipe() -> Any:
 
 @pytest.fixture(autouse=True)
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "CHUNK_SECONDS", 0.5)
     monkeypatch.setattr(spill, "MEMORY", 1 << 18)
     monkeypatch.setattr(vae_stream, "BLOCK", 1 << 18)
 
@@ -197,6 +198,20 @@ def test_the_files_of_a_run_are_those_of_the_pipeline_to_one_step_of_16_bits(
         assert np.abs(one - other).max() <= 1
 
 
+def test_the_sink_of_a_run_gets_every_sample_in_chunks(pipe: Any) -> None:
+    latents = torch.randn(2, 4, 60, 16)
+    written: list[tuple[int, torch.Tensor]] = []
+    sink = SimpleNamespace(write=lambda chunk, sample: written.append((sample, chunk)))
+    request = SimpleNamespace(call={"audio_length_in_s": 2.37})
+    decode_to_sink(latents, request, sink, SimpleNamespace(pipeline=pipe))  # type: ignore[arg-type]
+    assert [(row, len(chunk)) for row, chunk in written[:4]] == [(0, 8000), (1, 8000)] * 2
+    with torch.no_grad():
+        whole = pipe.vocoder(pipe.vae.decode(latents).sample[:, 0])[:, :37920]
+    for row in range(2):
+        joined = torch.cat([chunk for of, chunk in written if of == row])
+        assert (joined - whole[row]).abs().max() < 1e-5 * whole.abs().max()
+
+
 def test_an_attached_pipeline_streams_its_decoding_until_it_is_detached(pipe: Any) -> None:
     with genhub.attach(pipe, [{"type": "litefocus", "decode": "pipeline"}]):
         plain = made_by(pipe)
@@ -208,10 +223,9 @@ def test_an_attached_pipeline_streams_its_decoding_until_it_is_detached(pipe: An
 
 
 def test_a_run_whose_sound_no_vocoder_makes_says_how_to_go_on(pipe: Any) -> None:
-    class Ctx:
-        pipeline = copy.copy(pipe)
-
-    Ctx.pipeline.vocoder = None
+    silent = copy.copy(pipe)
+    silent.vocoder = None
+    ctx = SimpleNamespace(pipeline=silent)
     with pytest.raises(GenHubError, match="has no vocoder") as caught:
-        decode_to_sink(torch.zeros(1, 4, 9, 16), None, None, Ctx())  # type: ignore[arg-type]
+        decode_to_sink(torch.zeros(1, 4, 9, 16), None, None, ctx)  # type: ignore[arg-type]
     assert "decode: pipeline" in caught.value.problems[0].hint
