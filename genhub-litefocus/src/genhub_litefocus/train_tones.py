@@ -63,7 +63,7 @@ class Recipe:
 
 QUICK = Recipe(
     autoencoder_steps=4, decoder_steps=2, denoiser_steps=4, autoencoder_channels=8,
-    autoencoder_batch=2, whitening_scenes=32, unet_channels=(16, 16, 16), unet_heads=(2, 2, 2),
+    autoencoder_batch=1, whitening_scenes=4, unet_channels=(16, 16, 16), unet_heads=(2, 2, 2),
     rows=(32,), batch=2, shard=4, save_every=2, judged=1,
 )  # fmt: skip
 
