@@ -1,0 +1,1 @@
+"""Kernels of the operation `focus_attention`, one a module, and their drivers."""
