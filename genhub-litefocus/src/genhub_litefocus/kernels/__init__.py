@@ -1,1 +1,1 @@
-"""Kernels of the operation `focus_attention`, one a module, and their drivers."""
+"""Kernels of LiteFocus attention, each checked against `genhub_litefocus.reference`."""
