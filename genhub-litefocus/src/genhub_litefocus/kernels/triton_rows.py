@@ -113,43 +113,60 @@ def _own_row(
 
 @triton.jit
 def _new_keys(
-    tokens, row, rows, frames, opens, closes, ROWS_FAST: tl.constexpr, WINDOWED: tl.constexpr
-):
-    """Tell which shared tokens the queries have not met in their own row."""
-    key_row, key_time = tokens // frames, tokens % frames
+    tokens, row, frames, opens, closes,
+    FREQ_BINS: tl.constexpr, ROWS_FAST: tl.constexpr, WINDOWED: tl.constexpr, RAGGED: tl.constexpr,
+):  # fmt: skip
+    """Tell which shared tokens the queries have not met between `opens` and `closes` of their row.
+
+    Nothing here divides by what only the launch knows: that would outweigh the products.
+    """
+    tokens = tokens.to(tl.int32)
     if ROWS_FAST:
-        key_row, key_time = tokens % rows, tokens // rows
-    new = (key_row != row)[None, :]
-    if WINDOWED:
-        new = new | (key_time[None, :] < opens[:, None]) | (key_time[None, :] >= closes[:, None])
+        other = (tokens.to(tl.uint32) % FREQ_BINS).to(tl.int32) != row
+        new = other[None, :]
+        # Of the own row alone the order of tokens is that of their frames.
+        opens, closes = opens * FREQ_BINS + row, closes * FREQ_BINS + row
+    else:
+        new = tl.full([1, 1], False, tl.int1)
+        opens, closes = opens + row * frames, closes + row * frames
+    if RAGGED:
+        new = new | (tokens[None, :] < opens[:, None]) | (tokens[None, :] >= closes[:, None])
+    elif WINDOWED or not ROWS_FAST:
+        new = new | ((tokens < opens) | (tokens >= closes))[None, :]
     return new
 
 
 @triton.jit
 def _shared_keys(
     total, weight, top, queries, k, v, k_token, v_token, k_dim, v_dim,
-    shared, count, row, rows, frames, opens, closes, factor,
+    shared, count, row, frames, opens, closes, factor,
     HEAD_DIM: tl.constexpr, PADDED: tl.constexpr, KEYS: tl.constexpr, ONCE: tl.constexpr,
-    ROWS_FAST: tl.constexpr, WINDOWED: tl.constexpr, PRECISION: tl.constexpr,
+    FREQ_BINS: tl.constexpr, ROWS_FAST: tl.constexpr, WINDOWED: tl.constexpr,
+    RAGGED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Absorb the tokens listed in `shared`; ONCE leaves out what the own row has given already."""
     columns = tl.arange(0, KEYS)
     whole = count // KEYS * KEYS
-    if ONCE:
-        whole = 0
     for at in range(0, whole, KEYS):
         tokens = tl.load(shared + at + columns)
+        seen = None
+        if ONCE:
+            seen = _new_keys(
+                tokens, row, frames, opens, closes, FREQ_BINS, ROWS_FAST, WINDOWED, RAGGED
+            )
         k_tile = _read(k, tokens * k_token, k_dim, None, HEAD_DIM, PADDED, False)
         v_tile = _read(v, tokens * v_token, v_dim, None, HEAD_DIM, PADDED, False)
         total, weight, top = _absorb(
-            total, weight, top, queries, k_tile, v_tile, None, factor, False, PRECISION
+            total, weight, top, queries, k_tile, v_tile, seen, factor, ONCE, PRECISION
         )
     for at in range(whole, count, KEYS):
         inside = at + columns < count
         tokens = tl.load(shared + at + columns, mask=inside, other=0)
         seen = inside[None, :]
         if ONCE:
-            seen = seen & _new_keys(tokens, row, rows, frames, opens, closes, ROWS_FAST, WINDOWED)
+            seen = seen & _new_keys(
+                tokens, row, frames, opens, closes, FREQ_BINS, ROWS_FAST, WINDOWED, RAGGED
+            )
         k_tile = _read(k, tokens * k_token, k_dim, inside, HEAD_DIM, PADDED, True)
         v_tile = _read(v, tokens * v_token, v_dim, inside, HEAD_DIM, PADDED, True)
         total, weight, top = _absorb(
@@ -167,13 +184,14 @@ def _focus_kernel(
     v_batch, v_head, v_time, v_row, v_dim,
     out_batch, out_head, out_time, out_row, out_dim,
     HEAD_DIM: tl.constexpr, PADDED: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr,
-    SAME: tl.constexpr, UNION: tl.constexpr, ROWS_FAST: tl.constexpr,
+    SAME: tl.constexpr, UNION: tl.constexpr, FREQ_BINS: tl.constexpr, ROWS_FAST: tl.constexpr,
     WINDOWED: tl.constexpr, RAGGED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Attend for QUERIES frames of one row of one head.
 
     RAGGED: the queries of a program may lie in different blocks of `window` frames, so that each
-    has a band of its own, from `opens` to `closes`.
+    has a band of its own, from `opens` to `closes`; else these are numbers, shared by all.
+    FREQ_BINS: the rows once more, where UNION divides by them, else 0.
     """
     blocks = tl.cdiv(frames, QUERIES)
     program = tl.program_id(0)
@@ -192,13 +210,15 @@ def _focus_kernel(
     top = tl.full([QUERIES], -1e30, tl.float32)
     weight = tl.zeros([QUERIES], tl.float32)
     total = tl.zeros([QUERIES, PADDED], tl.float32)
-    low, high, opens, closes = 0, frames, None, None
+    low, high = 0, frames
     if WINDOWED:
         last = (tl.minimum(start + QUERIES, frames) - 1) // window
         low = tl.maximum(start // window - 1, 0) * window
         high = tl.minimum((last + 2) * window, frames)
-        opens = (times // window - 1) * window
-        closes = opens + 3 * window
+    opens, closes = low, high
+    if RAGGED:
+        opens = tl.maximum(times // window - 1, 0) * window
+        closes = tl.minimum((times // window + 2) * window, frames)
     if SAME:
         total, weight, top = _own_row(
             total, weight, top, queries, k + line * k_row, v + line * v_row,
@@ -211,8 +231,8 @@ def _focus_kernel(
         k_token, v_token = k_row, v_row
     total, weight, top = _shared_keys(
         total, weight, top, queries, k, v, k_token, v_token, k_dim, v_dim,
-        shared, count, row, rows, frames, opens, closes, factor,
-        HEAD_DIM, PADDED, KEYS, UNION and SAME, ROWS_FAST, WINDOWED, PRECISION,
+        shared, count, row, frames, opens, closes, factor,
+        HEAD_DIM, PADDED, KEYS, UNION and SAME, FREQ_BINS, ROWS_FAST, WINDOWED, RAGGED, PRECISION,
     )  # fmt: skip
 
     dims = tl.arange(0, PADDED)
@@ -268,6 +288,7 @@ def launch(
             KEYS=tiles.keys,
             SAME=same_frequency,
             UNION=duplicates == "union",
+            FREQ_BINS=freq_bins if duplicates == "union" else 0,
             ROWS_FAST=layout == "tf",
             WINDOWED=windowed,
             RAGGED=windowed and window % tiles.queries != 0,
