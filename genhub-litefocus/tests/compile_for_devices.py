@@ -21,6 +21,7 @@ def compiled(capability: int, dtype: str, dim: int, **modes: bool) -> dict[str, 
     """Compile as a launch would on projections of the usual strides."""
     tiles = tiling(TYPES[dtype], dim, 1024)
     plain = {"SAME": True, "UNION": False, "ROWS_FAST": True, "WINDOWED": False, "RAGGED": False}
+    plain["FREQ_BINS"] = 8
     constants: dict[str, Any] = {
         **{"HEAD_DIM": dim, "PADDED": triton.next_power_of_2(dim), **plain, **modes},
         **{"QUERIES": tiles.queries, "KEYS": tiles.keys, "PRECISION": tiles.precision},

@@ -45,14 +45,11 @@ def tiling(dtype: torch.dtype, head_dim: int, frames: int) -> Tiling:
 
 
 @triton.jit
-def _read(
-    base, offsets, dim_stride, inside,
-    HEAD_DIM: tl.constexpr, PADDED: tl.constexpr, MASKED: tl.constexpr,
-):  # fmt: skip
+def _read(base, offsets, dim_stride, inside, HEAD_DIM: tl.constexpr, PADDED: tl.constexpr):
     """Load vectors at `offsets` as `[n, PADDED]`, with zeros beyond HEAD_DIM and not `inside`."""
     dims = tl.arange(0, PADDED)
     pointers = base + offsets[:, None] + (dims * dim_stride)[None, :]
-    if MASKED:
+    if inside is not None:
         return tl.load(pointers, mask=inside[:, None] & (dims < HEAD_DIM)[None, :], other=0.0)
     if PADDED != HEAD_DIM:
         return tl.load(pointers, mask=(dims < HEAD_DIM)[None, :], other=0.0)
@@ -61,17 +58,23 @@ def _read(
 
 @triton.jit
 def _absorb(
-    total, weight, top, queries, k_tile, v_tile, seen, factor,
-    MASKED: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
-    """Take one tile of keys into the running softmax: its numerator, denominator and maximum."""
+    total, weight, top, queries, k_tile, v_tile, factor, seen, counts, PRECISION: tl.constexpr
+):
+    """Take one tile of keys into the running softmax: its numerator, denominator and maximum.
+
+    Scores that are not `seen` `[queries or 1, keys]` are hidden. Keys whose `counts` `[keys]` are 0
+    need values of zero too and scores that the maximum knows: that is less work than hiding them.
+    """
     scores = tl.dot(queries, tl.trans(k_tile), input_precision=PRECISION)
-    if MASKED:
+    if seen is not None:
         scores = tl.where(seen, scores, float("-inf"))
     higher = tl.maximum(top, tl.max(scores, 1))
     shares = tl.exp2(scores * factor - (higher * factor)[:, None])
     fade = tl.exp2((top - higher) * factor)
-    weight = weight * fade + tl.sum(shares, 1)
+    counted = shares
+    if counts is not None:
+        counted = shares * counts[None, :]
+    weight = weight * fade + tl.sum(counted, 1)
     total *= fade[:, None]
     total = tl.dot(shares.to(v_tile.dtype), v_tile, total, input_precision=PRECISION)
     return total, weight, higher
@@ -91,10 +94,10 @@ def _own_row(
         whole = low
     for at in range(low, whole, KEYS):
         keys = (at + columns).to(tl.int64)
-        k_tile = _read(k, keys * k_time, k_dim, None, HEAD_DIM, PADDED, False)
-        v_tile = _read(v, keys * v_time, v_dim, None, HEAD_DIM, PADDED, False)
+        k_tile = _read(k, keys * k_time, k_dim, None, HEAD_DIM, PADDED)
+        v_tile = _read(v, keys * v_time, v_dim, None, HEAD_DIM, PADDED)
         total, weight, top = _absorb(
-            total, weight, top, queries, k_tile, v_tile, None, factor, False, PRECISION
+            total, weight, top, queries, k_tile, v_tile, factor, None, None, PRECISION
         )
     for at in range(whole, high, KEYS):
         keys = at + columns
@@ -103,10 +106,10 @@ def _own_row(
         if RAGGED:
             seen = seen & (keys[None, :] >= opens[:, None]) & (keys[None, :] < closes[:, None])
         wide = keys.to(tl.int64)
-        k_tile = _read(k, wide * k_time, k_dim, inside, HEAD_DIM, PADDED, True)
-        v_tile = _read(v, wide * v_time, v_dim, inside, HEAD_DIM, PADDED, True)
+        k_tile = _read(k, wide * k_time, k_dim, inside, HEAD_DIM, PADDED)
+        v_tile = _read(v, wide * v_time, v_dim, inside, HEAD_DIM, PADDED)
         total, weight, top = _absorb(
-            total, weight, top, queries, k_tile, v_tile, seen, factor, True, PRECISION
+            total, weight, top, queries, k_tile, v_tile, factor, seen, None, PRECISION
         )
     return total, weight, top
 
@@ -114,26 +117,63 @@ def _own_row(
 @triton.jit
 def _new_keys(
     tokens, row, frames, opens, closes,
-    FREQ_BINS: tl.constexpr, ROWS_FAST: tl.constexpr, WINDOWED: tl.constexpr, RAGGED: tl.constexpr,
+    FREQ_BINS: tl.constexpr, ROWS_FAST: tl.constexpr, BANDED: tl.constexpr,
 ):  # fmt: skip
-    """Tell which shared tokens the queries have not met between `opens` and `closes` of their row.
+    """Tell which `tokens` do not lie between the frames `opens` and `closes` of the row.
 
     Nothing here divides by what only the launch knows: that would outweigh the products.
     """
-    tokens = tokens.to(tl.int32)
+    first, steps = row * frames + opens, closes - opens
     if ROWS_FAST:
-        other = (tokens.to(tl.uint32) % FREQ_BINS).to(tl.int32) != row
-        new = other[None, :]
-        # Of the own row alone the order of tokens is that of their frames.
-        opens, closes = opens * FREQ_BINS + row, closes * FREQ_BINS + row
+        first, steps = opens * FREQ_BINS + row, steps * FREQ_BINS
+    # Unsigned, so that one comparison tells what lies before from what lies after; in the own row
+    # the order of tokens is that of their frames.
+    beyond = (tokens - first).to(tl.uint32) >= steps.to(tl.uint32)
+    if not ROWS_FAST:
+        return beyond
+    if FREQ_BINS & (FREQ_BINS - 1) == 0:
+        other = (tokens ^ row) & (FREQ_BINS - 1) != 0
     else:
-        new = tl.full([1, 1], False, tl.int1)
-        opens, closes = opens + row * frames, closes + row * frames
-    if RAGGED:
-        new = new | (tokens[None, :] < opens[:, None]) | (tokens[None, :] >= closes[:, None])
-    elif WINDOWED or not ROWS_FAST:
-        new = new | ((tokens < opens) | (tokens >= closes))[None, :]
-    return new
+        other = (tokens.to(tl.uint32) % FREQ_BINS).to(tl.int32) != row
+    return other | beyond if BANDED else other
+
+
+@triton.jit
+def _shared_tile(
+    total, weight, top, queries, k, v, k_token, v_token, k_dim, v_dim,
+    shared, at, count, row, frames, opens, closes, factor,
+    HEAD_DIM: tl.constexpr, PADDED: tl.constexpr, KEYS: tl.constexpr, REST: tl.constexpr,
+    ONCE: tl.constexpr, FREQ_BINS: tl.constexpr, ROWS_FAST: tl.constexpr,
+    WINDOWED: tl.constexpr, RAGGED: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """Absorb the tokens listed in `shared` from `at` on: KEYS of them, or a REST up to `count`."""
+    places = at + tl.arange(0, KEYS)
+    inside, seen, counts = None, None, None
+    if REST:
+        inside = places < count
+        seen = inside[None, :]
+        tokens = tl.load(shared + places, mask=inside, other=0)
+    else:
+        tokens = tl.load(shared + places)
+    k_tile = _read(k, tokens * k_token, k_dim, inside, HEAD_DIM, PADDED)
+    valued = inside
+    if ONCE:
+        narrow = tokens.to(tl.int32)
+        if RAGGED:
+            new = _new_keys(
+                narrow[None, :], row, frames, opens[:, None], closes[:, None],
+                FREQ_BINS, ROWS_FAST, True,
+            )  # fmt: skip
+            seen = new & seen if REST else new
+        else:
+            new = _new_keys(narrow, row, frames, opens, closes, FREQ_BINS, ROWS_FAST, WINDOWED)
+            counts = tl.where(new, 1.0, 0.0)
+            # Joined and reduced, so that a key is judged once and the answer handed round: else
+            # every thread that holds scores of the key judges it again, in registers of its own.
+            counts = tl.max(tl.join(counts, counts), 1)
+            valued = new & inside if REST else new
+    v_tile = _read(v, tokens * v_token, v_dim, valued, HEAD_DIM, PADDED)
+    return _absorb(total, weight, top, queries, k_tile, v_tile, factor, seen, counts, PRECISION)
 
 
 @triton.jit
@@ -145,33 +185,21 @@ def _shared_keys(
     RAGGED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Absorb the tokens listed in `shared`; ONCE leaves out what the own row has given already."""
-    columns = tl.arange(0, KEYS)
     whole = count // KEYS * KEYS
     for at in range(0, whole, KEYS):
-        tokens = tl.load(shared + at + columns)
-        seen = None
-        if ONCE:
-            seen = _new_keys(
-                tokens, row, frames, opens, closes, FREQ_BINS, ROWS_FAST, WINDOWED, RAGGED
-            )
-        k_tile = _read(k, tokens * k_token, k_dim, None, HEAD_DIM, PADDED, False)
-        v_tile = _read(v, tokens * v_token, v_dim, None, HEAD_DIM, PADDED, False)
-        total, weight, top = _absorb(
-            total, weight, top, queries, k_tile, v_tile, seen, factor, ONCE, PRECISION
-        )
-    for at in range(whole, count, KEYS):
-        inside = at + columns < count
-        tokens = tl.load(shared + at + columns, mask=inside, other=0)
-        seen = inside[None, :]
-        if ONCE:
-            seen = seen & _new_keys(
-                tokens, row, frames, opens, closes, FREQ_BINS, ROWS_FAST, WINDOWED, RAGGED
-            )
-        k_tile = _read(k, tokens * k_token, k_dim, inside, HEAD_DIM, PADDED, True)
-        v_tile = _read(v, tokens * v_token, v_dim, inside, HEAD_DIM, PADDED, True)
-        total, weight, top = _absorb(
-            total, weight, top, queries, k_tile, v_tile, seen, factor, True, PRECISION
-        )
+        total, weight, top = _shared_tile(
+            total, weight, top, queries, k, v, k_token, v_token, k_dim, v_dim,
+            shared, at, count, row, frames, opens, closes, factor,
+            HEAD_DIM, PADDED, KEYS, False,
+            ONCE, FREQ_BINS, ROWS_FAST, WINDOWED, RAGGED, PRECISION,
+        )  # fmt: skip
+    if whole < count:
+        total, weight, top = _shared_tile(
+            total, weight, top, queries, k, v, k_token, v_token, k_dim, v_dim,
+            shared, whole, count, row, frames, opens, closes, factor,
+            HEAD_DIM, PADDED, KEYS, True,
+            ONCE, FREQ_BINS, ROWS_FAST, WINDOWED, RAGGED, PRECISION,
+        )  # fmt: skip
     return total, weight, top
 
 
@@ -204,7 +232,7 @@ def _focus_kernel(
     q += batch * q_batch + head * q_head + line * q_row
     k += batch * k_batch + head * k_head
     v += batch * v_batch + head * v_head
-    queries = _read(q, times.to(tl.int64) * q_time, q_dim, present, HEAD_DIM, PADDED, True)
+    queries = _read(q, times.to(tl.int64) * q_time, q_dim, present, HEAD_DIM, PADDED)
 
     # A finite floor: a tile in which a query sees nothing must not give inf - inf.
     top = tl.full([QUERIES], -1e30, tl.float32)
@@ -217,8 +245,9 @@ def _focus_kernel(
         high = tl.minimum((last + 2) * window, frames)
     opens, closes = low, high
     if RAGGED:
-        opens = tl.maximum(times // window - 1, 0) * window
-        closes = tl.minimum((times // window + 2) * window, frames)
+        block = tl.minimum(times, frames - 1) // window
+        opens = tl.maximum(block - 1, 0) * window
+        closes = tl.minimum((block + 2) * window, frames)
     if SAME:
         total, weight, top = _own_row(
             total, weight, top, queries, k + line * k_row, v + line * v_row,
