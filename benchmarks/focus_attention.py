@@ -197,7 +197,7 @@ def compare(case: Case, rounds: int, device: str, memory: bool) -> list[dict[str
         }
         if PUBLISHED in taken:
             row["of the published form's speed"] = ratio(taken[PUBLISHED], times)
-        row["peak MB"] = (peak_of(case, name) if device == "cpu" else device_peak(runs[name]))
+        row["peak MB"] = peak_of(case, name) if device == "cpu" else device_peak(runs[name])
         if not memory:
             del row["peak MB"]
         rows.append(row)

@@ -28,7 +28,8 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from genhub_litefocus import litefocus_attention
-from genhub_litefocus.kernels.triton_rows import Tiling, launch, tiling
+from genhub_litefocus.kernels.tiles import Tiling, tiling
+from genhub_litefocus.kernels.triton_rows import launch
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH, HEADS, FREQ_BINS, RATIO = 2, 8, 8, 0.1

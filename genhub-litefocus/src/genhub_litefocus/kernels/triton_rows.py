@@ -8,40 +8,18 @@ Importing this module imports Triton; `kernels.drivers` decides whether that mak
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-__all__ = ["MAX_HEAD_DIM", "Tiling", "focus_attention", "launch", "operator", "tiling"]
+from genhub_litefocus.kernels.tiles import Tiling, memory_of, tiling
+
+__all__ = ["MAX_HEAD_DIM", "focus_attention", "launch", "operator"]
 
 MAX_HEAD_DIM = 128
 _LAYOUTS = ("tf", "ft")
-
-
-@dataclass(frozen=True)
-class Tiling:
-    """How the work is cut: queries and keys per tile, warps per program, tiles in flight."""
-
-    queries: int
-    keys: int
-    warps: int
-    stages: int
-    precision: str = "ieee"  # of products of float32; half precision has but one
-
-
-def tiling(dtype: torch.dtype, head_dim: int, frames: int) -> Tiling:
-    """Return the tiles for a head size: a table, so that a new length compiles nothing new."""
-    if dtype == torch.float32:
-        chosen = Tiling(64, 32, 4, 2)
-    elif head_dim <= 64:
-        chosen = Tiling(128, 64, 4, 3)
-    else:
-        chosen = Tiling(128, 64, 8, 2)
-    shortest = max(16, triton.next_power_of_2(frames))
-    return replace(chosen, queries=min(chosen.queries, shortest))
 
 
 @triton.jit
@@ -296,7 +274,7 @@ def launch(
     """Run the kernel; `tiles` of None are those of `tiling`."""
     batch, heads, tokens, dim = q.shape
     frames = tokens // freq_bins
-    tiles = tiles or tiling(q.dtype, dim, frames)
+    tiles = tiles or tiling(q.dtype, dim, frames, memory_of(q.device))
     if scale < 0:
         q, scale = -q, -scale
     windowed = same_frequency and time_window is not None and time_window < frames
