@@ -72,7 +72,7 @@ if __name__ == "__main__":
         compiled(90, "bf16", 32),
         compiled(90, "bf16", 64, UNION=True),
         compiled(80, "fp16", 32, **everything),
-        compiled(86, "bf16", 80),
+        compiled(86, "bf16", 128),
         compiled(90, "fp32", 24, ROWS_FAST=False),
     ]
     json.dump(found, sys.stdout)

@@ -22,9 +22,9 @@ class Tiling:
     precision: str = "ieee"  # of products of float32; half precision has but one
 
 
-# By head size: tilings, the fastest first, those for devices of less shared memory after it. Times:
-# benchmarks/results/focus_tiles_cuda.json. Of tilings within a few percent of one another it is the
-# one that keeps in registers what it holds, which float32 beyond 32 dimensions never does.
+# By head size: tilings, the fastest first, then those for devices whose blocks share less. Times:
+# benchmarks/results/focus_tiles_cuda.json; of tilings a few percent apart it is the one that keeps
+# in registers what it holds. Float32 beyond 32 dimensions never does, and was not timed.
 _HALF = {
     32: (Tiling(64, 64, 4, 3),),
     64: (Tiling(128, 64, 8, 3), Tiling(64, 64, 4, 2)),
