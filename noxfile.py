@@ -42,8 +42,8 @@ HEAVY_CORE_TESTS = [
     "report",
 ]
 BROWSER_TESTS = "browser"  # and these Chromium
-# Parts of benchmarks.
-NOT_ALONE = ["baselines", "focus_unet", "machine", "procgen_worker", "two_cores"]
+# Parts of other benchmarks, and `focus_tiles`, which needs a GPU.
+NOT_ALONE = ["baselines", "focus_tiles", "focus_unet", "machine", "procgen_worker", "two_cores"]
 # What is measured by `coverage`, as coverage names it, and the tests that prove it.
 MEASURED = ["*/genhub/config/*", "*/genhub/plan/*", "*/genhub/registry.py"]
 LEAST_BRANCHES = 0.95

@@ -7,7 +7,8 @@ the tokens shared), batch 1, float32, one thread, forward only. Contenders take 
 round; counted is CPU time of the thread, so that a busy machine slows all alike, and a ratio is the
 median over rounds. Beside it stands the most memory that a call held beyond its inputs: of a
 process of its own on the CPU, of the allocator on a GPU. Then whole denoisers. On a GPU: batch 2,
-8 heads, bfloat16, milliseconds of the device, with Triton and compiled flex attention.
+8 heads, bfloat16, milliseconds of the device, with Triton and compiled flex attention; so many
+calls are queued between two events that launching them is hidden.
 Writes benchmarks/results/focus_attention.json (or focus_attention_cuda.json).
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -43,6 +45,7 @@ FULL, SDPA, PUBLISHED = "eager full", "SDPA full", "published form"
 TARGETS = {(80, "rows", SDPA): 4.0, (80, "rows", PUBLISHED): 5.0}
 FLEX = (10, 80, 320)  # seconds at which flex attention is compiled, which takes its time
 GROWTH_TARGET = 5.0  # banded: 320 s against 80 s, at most
+QUEUED = 5.0  # milliseconds of work on a GPU between two events, at least
 
 
 @dataclass(frozen=True)
@@ -133,30 +136,40 @@ def flex(case: Case) -> Contender:
     return attend
 
 
-def milliseconds(run: Callable[[], object], device: str) -> float:
-    """Time one call: CPU time of the thread, or time of the device."""
+def milliseconds(run: Callable[[], object], device: str, calls: int = 1) -> float:
+    """Time one call: CPU time of the thread, or a share of the time that a GPU took for `calls`."""
     if device == "cpu":
         begin = time.thread_time()
         run()
         return (time.thread_time() - begin) * 1e3
     begin_event, end_event = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    torch.cuda._sleep(int(QUEUED * 2e6))  # some 5 ms, in which the calls queue up
     begin_event.record()
-    run()
+    for _ in range(calls):
+        run()
     end_event.record()
     torch.cuda.synchronize()
-    return begin_event.elapsed_time(end_event)
+    return begin_event.elapsed_time(end_event) / calls
+
+
+def calls_of(run: Callable[[], object], device: str) -> int:
+    """Warm up, and say how many calls keep a GPU busy for QUEUED milliseconds."""
+    run()
+    if device == "cpu":
+        return 1
+    return math.ceil(QUEUED / max(milliseconds(run, device), 1e-3))
 
 
 def interleaved(
     runs: dict[str, Callable[[], object]], rounds: int, device: str
 ) -> dict[str, list[float]]:
-    """Let all take turns, after one warm-up each, and give the milliseconds of every round."""
-    for run in runs.values():
-        run()
+    """Let all take turns, after a warm-up of each, and give the milliseconds of every round."""
+    calls = {name: calls_of(run, device) for name, run in runs.items()}
     taken: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
         for name, run in runs.items():
-            taken[name].append(milliseconds(run, device))
+            taken[name].append(milliseconds(run, device, calls[name]))
     return taken
 
 
@@ -178,14 +191,20 @@ def compare(case: Case, rounds: int, device: str, memory: bool) -> list[dict[str
             "tokens": case.frames * FREQ_BINS,
             "heads": case.heads,
             "contender": name,
-            "milliseconds": round(statistics.median(times), 2),
+            "milliseconds": round(statistics.median(times), 2 if device == "cpu" else 4),
             "of SDPA's speed": ratio(taken[SDPA], times),
         }
         if PUBLISHED in taken:
             row["of the published form's speed"] = ratio(taken[PUBLISHED], times)
+<<<<<<< HEAD
+        row["peak MB"] = peak_of(case, name) if device == "cpu" else device_peak(runs[name])
+        if not memory:
+            del row["peak MB"]
+=======
         if memory:
             on_cpu = device == "cpu"
             row["peak MB"] = peak_of(case, name) if on_cpu else device_peak(runs[name])
+>>>>>>> main
         rows.append(row)
     return rows
 

@@ -8,51 +8,26 @@ Importing this module imports Triton; `kernels.drivers` decides whether that mak
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-__all__ = ["MAX_HEAD_DIM", "Tiling", "focus_attention", "launch", "operator", "tiling"]
+from genhub_litefocus.kernels.tiles import Tiling, memory_of, tiling
+
+__all__ = ["MAX_HEAD_DIM", "focus_attention", "launch", "operator"]
 
 MAX_HEAD_DIM = 128
 _LAYOUTS = ("tf", "ft")
 
 
-@dataclass(frozen=True)
-class Tiling:
-    """How the work is cut: queries and keys per tile, warps per program, tiles in flight."""
-
-    queries: int
-    keys: int
-    warps: int
-    stages: int
-    precision: str = "ieee"  # of products of float32; half precision has but one
-
-
-def tiling(dtype: torch.dtype, head_dim: int, frames: int) -> Tiling:
-    """Return the tiles for a head size: a table, so that a new length compiles nothing new."""
-    if dtype == torch.float32:
-        chosen = Tiling(64, 32, 4, 2)
-    elif head_dim <= 64:
-        chosen = Tiling(128, 64, 4, 3)
-    else:
-        chosen = Tiling(128, 64, 8, 2)
-    shortest = max(16, triton.next_power_of_2(frames))
-    return replace(chosen, queries=min(chosen.queries, shortest))
-
-
 @triton.jit
-def _read(
-    base, offsets, dim_stride, inside,
-    HEAD_DIM: tl.constexpr, PADDED: tl.constexpr, MASKED: tl.constexpr,
-):  # fmt: skip
+def _read(base, offsets, dim_stride, inside, HEAD_DIM: tl.constexpr, PADDED: tl.constexpr):
     """Load vectors at `offsets` as `[n, PADDED]`, with zeros beyond HEAD_DIM and not `inside`."""
     dims = tl.arange(0, PADDED)
     pointers = base + offsets[:, None] + (dims * dim_stride)[None, :]
-    if MASKED:
+    if inside is not None:
         return tl.load(pointers, mask=inside[:, None] & (dims < HEAD_DIM)[None, :], other=0.0)
     if PADDED != HEAD_DIM:
         return tl.load(pointers, mask=(dims < HEAD_DIM)[None, :], other=0.0)
@@ -61,17 +36,23 @@ def _read(
 
 @triton.jit
 def _absorb(
-    total, weight, top, queries, k_tile, v_tile, seen, factor,
-    MASKED: tl.constexpr, PRECISION: tl.constexpr,
-):  # fmt: skip
-    """Take one tile of keys into the running softmax: its numerator, denominator and maximum."""
+    total, weight, top, queries, k_tile, v_tile, factor, seen, counts, PRECISION: tl.constexpr
+):
+    """Take one tile of keys into the running softmax: its numerator, denominator and maximum.
+
+    Scores that are not `seen` `[queries or 1, keys]` are hidden. Keys whose `counts` `[keys]` are 0
+    need values of zero too and scores that the maximum knows: that is less work than hiding them.
+    """
     scores = tl.dot(queries, tl.trans(k_tile), input_precision=PRECISION)
-    if MASKED:
+    if seen is not None:
         scores = tl.where(seen, scores, float("-inf"))
     higher = tl.maximum(top, tl.max(scores, 1))
     shares = tl.exp2(scores * factor - (higher * factor)[:, None])
     fade = tl.exp2((top - higher) * factor)
-    weight = weight * fade + tl.sum(shares, 1)
+    counted = shares
+    if counts is not None:
+        counted = shares * counts[None, :]
+    weight = weight * fade + tl.sum(counted, 1)
     total *= fade[:, None]
     total = tl.dot(shares.to(v_tile.dtype), v_tile, total, input_precision=PRECISION)
     return total, weight, higher
@@ -91,10 +72,10 @@ def _own_row(
         whole = low
     for at in range(low, whole, KEYS):
         keys = (at + columns).to(tl.int64)
-        k_tile = _read(k, keys * k_time, k_dim, None, HEAD_DIM, PADDED, False)
-        v_tile = _read(v, keys * v_time, v_dim, None, HEAD_DIM, PADDED, False)
+        k_tile = _read(k, keys * k_time, k_dim, None, HEAD_DIM, PADDED)
+        v_tile = _read(v, keys * v_time, v_dim, None, HEAD_DIM, PADDED)
         total, weight, top = _absorb(
-            total, weight, top, queries, k_tile, v_tile, None, factor, False, PRECISION
+            total, weight, top, queries, k_tile, v_tile, factor, None, None, PRECISION
         )
     for at in range(whole, high, KEYS):
         keys = at + columns
@@ -103,58 +84,100 @@ def _own_row(
         if RAGGED:
             seen = seen & (keys[None, :] >= opens[:, None]) & (keys[None, :] < closes[:, None])
         wide = keys.to(tl.int64)
-        k_tile = _read(k, wide * k_time, k_dim, inside, HEAD_DIM, PADDED, True)
-        v_tile = _read(v, wide * v_time, v_dim, inside, HEAD_DIM, PADDED, True)
+        k_tile = _read(k, wide * k_time, k_dim, inside, HEAD_DIM, PADDED)
+        v_tile = _read(v, wide * v_time, v_dim, inside, HEAD_DIM, PADDED)
         total, weight, top = _absorb(
-            total, weight, top, queries, k_tile, v_tile, seen, factor, True, PRECISION
+            total, weight, top, queries, k_tile, v_tile, factor, seen, None, PRECISION
         )
     return total, weight, top
 
 
 @triton.jit
 def _new_keys(
-    tokens, row, rows, frames, opens, closes, ROWS_FAST: tl.constexpr, WINDOWED: tl.constexpr
-):
-    """Tell which shared tokens the queries have not met in their own row."""
-    key_row, key_time = tokens // frames, tokens % frames
+    tokens, row, frames, opens, closes,
+    FREQ_BINS: tl.constexpr, ROWS_FAST: tl.constexpr, BANDED: tl.constexpr,
+):  # fmt: skip
+    """Tell which `tokens` do not lie between the frames `opens` and `closes` of the row.
+
+    Nothing here divides by what only the launch knows: that would outweigh the products.
+    """
+    first, steps = row * frames + opens, closes - opens
     if ROWS_FAST:
-        key_row, key_time = tokens % rows, tokens // rows
-    new = (key_row != row)[None, :]
-    if WINDOWED:
-        new = new | (key_time[None, :] < opens[:, None]) | (key_time[None, :] >= closes[:, None])
-    return new
+        first, steps = opens * FREQ_BINS + row, steps * FREQ_BINS
+    # Unsigned, so that one comparison tells what lies before from what lies after; in the own row
+    # the order of tokens is that of their frames.
+    beyond = (tokens - first).to(tl.uint32) >= steps.to(tl.uint32)
+    if not ROWS_FAST:
+        return beyond
+    if FREQ_BINS & (FREQ_BINS - 1) == 0:
+        other = (tokens ^ row) & (FREQ_BINS - 1) != 0
+    else:
+        other = (tokens.to(tl.uint32) % FREQ_BINS).to(tl.int32) != row
+    return other | beyond if BANDED else other
+
+
+@triton.jit
+def _shared_tile(
+    total, weight, top, queries, k, v, k_token, v_token, k_dim, v_dim,
+    shared, at, count, row, frames, opens, closes, factor,
+    HEAD_DIM: tl.constexpr, PADDED: tl.constexpr, KEYS: tl.constexpr, REST: tl.constexpr,
+    ONCE: tl.constexpr, FREQ_BINS: tl.constexpr, ROWS_FAST: tl.constexpr,
+    WINDOWED: tl.constexpr, RAGGED: tl.constexpr, PRECISION: tl.constexpr,
+):  # fmt: skip
+    """Absorb the tokens listed in `shared` from `at` on: KEYS of them, or a REST up to `count`."""
+    places = at + tl.arange(0, KEYS)
+    inside, seen, counts = None, None, None
+    if REST:
+        inside = places < count
+        seen = inside[None, :]
+        tokens = tl.load(shared + places, mask=inside, other=0)
+    else:
+        tokens = tl.load(shared + places)
+    k_tile = _read(k, tokens * k_token, k_dim, inside, HEAD_DIM, PADDED)
+    valued = inside
+    if ONCE:
+        narrow = tokens.to(tl.int32)
+        if RAGGED:
+            new = _new_keys(
+                narrow[None, :], row, frames, opens[:, None], closes[:, None],
+                FREQ_BINS, ROWS_FAST, True,
+            )  # fmt: skip
+            seen = new & seen if REST else new
+        else:
+            new = _new_keys(narrow, row, frames, opens, closes, FREQ_BINS, ROWS_FAST, WINDOWED)
+            counts = tl.where(new, 1.0, 0.0)
+            # Joined and reduced, so that a key is judged once and the answer handed round: else
+            # every thread that holds scores of the key judges it again, in registers of its own.
+            counts = tl.max(tl.join(counts, counts), 1)
+            valued = new & inside if REST else new
+    v_tile = _read(v, tokens * v_token, v_dim, valued, HEAD_DIM, PADDED)
+    return _absorb(total, weight, top, queries, k_tile, v_tile, factor, seen, counts, PRECISION)
 
 
 @triton.jit
 def _shared_keys(
     total, weight, top, queries, k, v, k_token, v_token, k_dim, v_dim,
-    shared, count, row, rows, frames, opens, closes, factor,
+    shared, count, row, frames, opens, closes, factor,
     HEAD_DIM: tl.constexpr, PADDED: tl.constexpr, KEYS: tl.constexpr, ONCE: tl.constexpr,
-    ROWS_FAST: tl.constexpr, WINDOWED: tl.constexpr, PRECISION: tl.constexpr,
+    FREQ_BINS: tl.constexpr, ROWS_FAST: tl.constexpr, WINDOWED: tl.constexpr,
+    RAGGED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Absorb the tokens listed in `shared`; ONCE leaves out what the own row has given already."""
-    columns = tl.arange(0, KEYS)
     whole = count // KEYS * KEYS
-    if ONCE:
-        whole = 0
     for at in range(0, whole, KEYS):
-        tokens = tl.load(shared + at + columns)
-        k_tile = _read(k, tokens * k_token, k_dim, None, HEAD_DIM, PADDED, False)
-        v_tile = _read(v, tokens * v_token, v_dim, None, HEAD_DIM, PADDED, False)
-        total, weight, top = _absorb(
-            total, weight, top, queries, k_tile, v_tile, None, factor, False, PRECISION
-        )
-    for at in range(whole, count, KEYS):
-        inside = at + columns < count
-        tokens = tl.load(shared + at + columns, mask=inside, other=0)
-        seen = inside[None, :]
-        if ONCE:
-            seen = seen & _new_keys(tokens, row, rows, frames, opens, closes, ROWS_FAST, WINDOWED)
-        k_tile = _read(k, tokens * k_token, k_dim, inside, HEAD_DIM, PADDED, True)
-        v_tile = _read(v, tokens * v_token, v_dim, inside, HEAD_DIM, PADDED, True)
-        total, weight, top = _absorb(
-            total, weight, top, queries, k_tile, v_tile, seen, factor, True, PRECISION
-        )
+        total, weight, top = _shared_tile(
+            total, weight, top, queries, k, v, k_token, v_token, k_dim, v_dim,
+            shared, at, count, row, frames, opens, closes, factor,
+            HEAD_DIM, PADDED, KEYS, False,
+            ONCE, FREQ_BINS, ROWS_FAST, WINDOWED, RAGGED, PRECISION,
+        )  # fmt: skip
+    if whole < count:
+        total, weight, top = _shared_tile(
+            total, weight, top, queries, k, v, k_token, v_token, k_dim, v_dim,
+            shared, whole, count, row, frames, opens, closes, factor,
+            HEAD_DIM, PADDED, KEYS, True,
+            ONCE, FREQ_BINS, ROWS_FAST, WINDOWED, RAGGED, PRECISION,
+        )  # fmt: skip
     return total, weight, top
 
 
@@ -167,13 +190,14 @@ def _focus_kernel(
     v_batch, v_head, v_time, v_row, v_dim,
     out_batch, out_head, out_time, out_row, out_dim,
     HEAD_DIM: tl.constexpr, PADDED: tl.constexpr, QUERIES: tl.constexpr, KEYS: tl.constexpr,
-    SAME: tl.constexpr, UNION: tl.constexpr, ROWS_FAST: tl.constexpr,
+    SAME: tl.constexpr, UNION: tl.constexpr, FREQ_BINS: tl.constexpr, ROWS_FAST: tl.constexpr,
     WINDOWED: tl.constexpr, RAGGED: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
     """Attend for QUERIES frames of one row of one head.
 
     RAGGED: the queries of a program may lie in different blocks of `window` frames, so that each
-    has a band of its own, from `opens` to `closes`.
+    has a band of its own, from `opens` to `closes`; else these are numbers, shared by all.
+    FREQ_BINS: the rows once more, where UNION divides by them, else 0.
     """
     blocks = tl.cdiv(frames, QUERIES)
     program = tl.program_id(0)
@@ -186,19 +210,22 @@ def _focus_kernel(
     q += batch * q_batch + head * q_head + line * q_row
     k += batch * k_batch + head * k_head
     v += batch * v_batch + head * v_head
-    queries = _read(q, times.to(tl.int64) * q_time, q_dim, present, HEAD_DIM, PADDED, True)
+    queries = _read(q, times.to(tl.int64) * q_time, q_dim, present, HEAD_DIM, PADDED)
 
     # A finite floor: a tile in which a query sees nothing must not give inf - inf.
     top = tl.full([QUERIES], -1e30, tl.float32)
     weight = tl.zeros([QUERIES], tl.float32)
     total = tl.zeros([QUERIES, PADDED], tl.float32)
-    low, high, opens, closes = 0, frames, None, None
+    low, high = 0, frames
     if WINDOWED:
         last = (tl.minimum(start + QUERIES, frames) - 1) // window
         low = tl.maximum(start // window - 1, 0) * window
         high = tl.minimum((last + 2) * window, frames)
-        opens = (times // window - 1) * window
-        closes = opens + 3 * window
+    opens, closes = low, high
+    if RAGGED:
+        block = tl.minimum(times, frames - 1) // window
+        opens = tl.maximum(block - 1, 0) * window
+        closes = tl.minimum((block + 2) * window, frames)
     if SAME:
         total, weight, top = _own_row(
             total, weight, top, queries, k + line * k_row, v + line * v_row,
@@ -211,8 +238,8 @@ def _focus_kernel(
         k_token, v_token = k_row, v_row
     total, weight, top = _shared_keys(
         total, weight, top, queries, k, v, k_token, v_token, k_dim, v_dim,
-        shared, count, row, rows, frames, opens, closes, factor,
-        HEAD_DIM, PADDED, KEYS, UNION and SAME, ROWS_FAST, WINDOWED, PRECISION,
+        shared, count, row, frames, opens, closes, factor,
+        HEAD_DIM, PADDED, KEYS, UNION and SAME, FREQ_BINS, ROWS_FAST, WINDOWED, RAGGED, PRECISION,
     )  # fmt: skip
 
     dims = tl.arange(0, PADDED)
@@ -247,7 +274,7 @@ def launch(
     """Run the kernel; `tiles` of None are those of `tiling`."""
     batch, heads, tokens, dim = q.shape
     frames = tokens // freq_bins
-    tiles = tiles or tiling(q.dtype, dim, frames)
+    tiles = tiles or tiling(q.dtype, dim, frames, memory_of(q.device))
     if scale < 0:
         q, scale = -q, -scale
     windowed = same_frequency and time_window is not None and time_window < frames
@@ -268,6 +295,7 @@ def launch(
             KEYS=tiles.keys,
             SAME=same_frequency,
             UNION=duplicates == "union",
+            FREQ_BINS=freq_bins if duplicates == "union" else 0,
             ROWS_FAST=layout == "tf",
             WINDOWED=windowed,
             RAGGED=windowed and window % tiles.queries != 0,
