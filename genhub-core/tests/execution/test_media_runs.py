@@ -8,19 +8,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import tinypipe
+from diffusers.models.attention_processor import AttnProcessor2_0
 from PIL import Image
 from rundrivers import OwnLoop
 
 import genhub
-from genhub.api import ParallelScheduler
+from genhub.api import AttentionMixer, Needs, ParallelScheduler, Request, Sample, Where
 from genhub.cli import main
 from genhub.execution.artifacts import read_embedded
 from genhub.execution.folder import read_manifest
+from genhub.execution.handover import up_to_decoding
 from genhub.registry import Registries
 
 PLAIN = {
@@ -217,3 +219,62 @@ def values_of(path: Path) -> Any:
             return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(float)
     with Image.open(path) as film:
         return np.asarray(film.convert("RGB")).astype(float)
+
+
+class Voice(AttentionMixer):
+    """Leaves attention as it is, and makes the sound itself, in three pieces."""
+
+    summary = "decodes in pieces"
+    default_where = Where(kind="self")
+    ranks: ClassVar[list[int]] = []  # that decoded
+
+    def needs(self) -> Needs:
+        return Needs(owns=frozenset({"vae-decode"}))
+
+    def build(self, site: Any, attn: Any, ctx: Any) -> Any:
+        return AttnProcessor2_0()
+
+    def decode(self, latents: Any, request: Any, sink: Any, ctx: Any) -> None:
+        Voice.ranks.append(ctx.comm.rank)
+        mel = ctx.pipeline.vae.decode(latents).sample
+        sound = ctx.pipeline.vocoder(mel.squeeze(1))[:, :400]
+        for piece in sound.split(150, dim=1):
+            for row, samples in enumerate(piece):
+                sink.write(samples, row)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_mixer_that_owns_decoding_writes_what_the_pipeline_would(
+    sound_run: Any, tmp_path: Path, registries: Registries, ranks: int
+) -> None:
+    registries.get("attention_mixers").add("voice", Voice)
+    source = Path(read_manifest(sound_run.folder)["model"]["source"])
+    about = config(source, tmp_path, seconds=0.1, batch=2) | {"attention": [{"type": "voice"}]}
+    if ranks == 2:
+        about |= {
+            "parallel": {"type": "cfg-parallel"}, "launch": {"processes": 2, "simulate": True},
+        }  # fmt: skip
+    Voice.ranks.clear()
+    run = genhub.run(about, registries=registries, quiet=True)
+    assert Voice.ranks == [0]  # a rank that writes nothing does not decode
+    for made, plain in zip(run.artifacts, sound_run.artifacts, strict=True):
+        first, second = (values_of(r.folder / a.path) for r, a in ((run, made), (sound_run, plain)))
+        assert len(first) == 400 and np.abs(first - second).max() <= (0 if ranks == 1 else 40)
+    assert read_manifest(run.folder)["phases"]["decode"]["wall"] > 0
+
+
+def test_the_pipeline_decodes_where_a_call_makes_more_than_one_for_each_sample(
+    sound_run: Any,
+) -> None:
+    import torch
+    from diffusers import AudioLDMPipeline
+
+    pipe = AudioLDMPipeline.from_pretrained(read_manifest(sound_run.folder)["model"]["source"])
+    call = {"prompt": ["a red star"], "num_inference_steps": 2, "audio_length_in_s": 0.1}
+    request = Request((Sample(0, 0),), call)
+    latents, result = up_to_decoding(pipe, request)
+    assert result is None and isinstance(latents, torch.Tensor) and len(latents) == 1
+    twice = Request((Sample(0, 0),), call | {"num_waveforms_per_prompt": 2})
+    latents, result = up_to_decoding(pipe, twice)
+    assert latents is None and result.audios.shape == (2, 400)
+    assert "decode" not in vars(pipe.vae)

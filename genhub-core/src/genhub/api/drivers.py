@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from genhub.api.facts import Facts, Site, Where
 from genhub.api.plugins import Plugin
-from genhub.api.runtime import Artifact, Context, Installed, ParallelPlan, Run
+from genhub.api.runtime import Artifact, Context, Installed, ParallelPlan, Request, Run, Sink
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -79,12 +79,26 @@ class AttentionMixer(Plugin):
     def before_call(self, ctx: Context) -> None:
         """Prepare one denoiser forward, outside compiled graphs: draws, buffers."""
 
+    def decode(self, latents: Tensor, request: Request, sink: Sink, ctx: Context) -> None:
+        """Make media of latents and write them to `sink`, piece by piece where they are long.
+
+        In runs, a mixer that defines this and owns `vae-decode` (see `needs`) decodes in place of
+        the pipeline, whose call ends where it hands `latents` to its autoencoder: they are what
+        `pipeline.vae.decode` takes. Their rows are the request's samples; where a call makes more
+        than one for each, the pipeline decodes. Only ranks that write call this.
+        """
+        raise TypeError(f"{type(self).__name__} does not define decode()")
+
     def reset(self) -> None:
         """Forget everything kept between calls; called before every generation."""
 
     def report(self, built: Built) -> list[dict[str, Any]]:
         """Give one row of facts per site, keyed by column, with `path` among them."""
         return [{"path": site.path} for site in built]
+
+    def notes(self) -> Sequence[str]:
+        """Say in a sentence each what `prepare` changed beside the sites; told in the report."""
+        return ()
 
 
 class ParallelScheduler(Plugin):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -147,8 +147,10 @@ class Where(BaseModel):
     component: str | None = Field(None, description="unet, transformer, ...")
     name: str | list[str] | None = Field(None, description="glob pattern(s) of the site's path")
     not_name: str | list[str] | None = Field(None, description="glob pattern(s) to leave out")
-    level: NonNegativeInt | Range | None = Field(
-        None, description="0 = latent resolution, 1 = half of it"
+    level: NonNegativeInt | Range | Literal["first", "all"] | None = Field(
+        None,
+        description="0 = latent resolution, 1 = half of it; first: the finest that has a site for "
+        "which the rest holds; all: any",
     )
     channels: NonNegativeInt | Range | None = Field(None, description="width of the site")
     tokens: Range | None = Field(None, description="queries at this run's size")
@@ -158,15 +160,33 @@ class Where(BaseModel):
         """Show only the fields that select something."""
         return [(key, value) for key, value in super().__repr_args__() if value is not None]
 
+    def among(self, sites: Iterable[Site]) -> Where:
+        """Give this selection with the words for `level` resolved for a model with these sites.
+
+        A model without levels has one: there `first` is all of it.
+        """
+        if not isinstance(self.level, str):
+            return self
+        rest = self.model_copy(update={"level": None})
+        if self.level == "all":
+            return rest
+        levels = [s.level for s in sites if s.level is not None and rest.why_not(s) is None]
+        return rest.model_copy(update={"level": min(levels, default=None)})
+
     def why_not(self, site: Site) -> str | None:
-        """Give None where the site matches, else the condition that fails, as `where.axis=...`."""
+        """Give None where the site matches, else the condition that fails, as `where.axis=...`.
+
+        Raises ValueError for `level: first`, which one site alone does not tell: see `among`.
+        """
+        if self.level == "first":
+            raise ValueError("where.level is 'first': resolve it with among(sites)")
         for key in ("kind", "axis", "stage", "component"):
             wanted = getattr(self, key)
             if wanted is not None and getattr(site, key) != wanted:
                 return f"where.{key}={wanted}"
         for key in ("level", "channels", "tokens", "index"):
             wanted = getattr(self, key)
-            if wanted is None:
+            if wanted is None or wanted == "all":
                 continue
             span = Range(min=wanted, max=wanted) if isinstance(wanted, int) else wanted
             if not span.holds(getattr(site, key)):

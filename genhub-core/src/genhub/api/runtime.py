@@ -143,8 +143,11 @@ class Context(Protocol):
         """Give a CPU generator that is a function of (seed of the run, *key) alone."""
         ...
 
-    def kernel(self, op: str) -> Kernel:
-        """Give the implementation of `op` that `kernels:` or the best available one selects."""
+    def kernel(self, op: str, **what: Any) -> Kernel:
+        """Give the implementation of `op` that `kernels:` or the best available one selects.
+
+        `what` is told to `Kernel.supports`, beside the denoiser's device and dtype.
+        """
         ...
 
 

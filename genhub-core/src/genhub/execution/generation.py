@@ -12,6 +12,7 @@ from typing import Any
 from genhub.api import Request, Sink
 from genhub.config import Loaded
 from genhub.execution.attaching import writes
+from genhub.execution.handover import up_to_decoding
 from genhub.execution.load import LoadedModel
 from genhub.execution.phases import Phases
 from genhub.execution.requests import Caller
@@ -94,7 +95,16 @@ def call(active: Active, request: Request, sink: Sink) -> Sequence[Any]:
     if installed is not None and installed.generate is not None:
         installed.generate(request, sink)
         return ()
-    result = active.model.pipeline(**{**request.call, **_undecoded(active)})
+    decoder = active.attached.decoder
+    if decoder is None:
+        result = active.model.pipeline(**{**request.call, **_undecoded(active)})
+    else:
+        latents, result = up_to_decoding(active.model.pipeline, request)
+        if latents is not None:
+            if not _is_idle(active):
+                decoder.decode(latents, request, sink, active.attached.context)
+            active.model.pipeline.maybe_free_model_hooks()  # the end of a call, where it offloads
+            return ()
     if any(getattr(result, "nsfw_content_detected", None) or ()):
         log.warning("the model's safety checker has blackened pictures")
     return made_of(result, active.attached.context.facts.modality)
@@ -103,8 +113,11 @@ def call(active: Active, request: Request, sink: Sink) -> Sequence[Any]:
 def _undecoded(active: Active) -> dict[str, str]:
     """Ask for latents on a rank that writes nothing: decoding them would only cost it time."""
     known = inspect.signature(active.model.pipeline.__call__).parameters
-    idle = not writes(active.attached.installed, active.attached.context.comm)
-    return {"output_type": "latent"} if idle and "output_type" in known else {}
+    return {"output_type": "latent"} if _is_idle(active) and "output_type" in known else {}
+
+
+def _is_idle(active: Active) -> bool:
+    return not writes(active.attached.installed, active.attached.context.comm)
 
 
 def _explain_stray(

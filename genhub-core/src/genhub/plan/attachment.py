@@ -60,6 +60,13 @@ class Attached:
         self._ticker = ticker
         self._undo: ExitStack | None = undo
 
+    @property
+    def decoder(self) -> AttentionMixer | None:
+        """Give the mixer that makes media of latents in place of the pipeline, if there is one."""
+        mixers = (claim.part.driver for claim in self.plan.claims)
+        owners = (mixer for mixer in mixers if "vae-decode" in mixer.needs().owns)
+        return next((mixer for mixer in owners if _defines(mixer, "decode")), None)
+
     def report(self) -> str:
         """Give a table of sites and what holds each, with everything that was skipped and why."""
         rows = {}
@@ -73,6 +80,8 @@ class Attached:
             "",
             *skipped_lines(self.plan.claims),
         ]
+        for claim in self.plan.claims:
+            lines += [f"{claim.label}: {note}" for note in claim.part.driver.notes()]
         if self.plan.scheduler is not None:
             lines.append(f"{self.plan.scheduler.label}: {self.plan.world} ranks")
         return "\n".join(lines).rstrip()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from genhub.api import Facts, GenHubError, Problem, Site
+from genhub.api import Facts, GenHubError, Problem, Site, Where
 from genhub.plan.disjoint import how_to_part
 from genhub.plan.parts import Part, calling
 
@@ -29,6 +29,7 @@ class Claim:
     """The sites that one mixer takes, and those it does not take and why."""
 
     part: Part
+    where: Where  # what it selects in this model
     sites: tuple[Site, ...]
     skipped: tuple[Skip, ...]
 
@@ -65,8 +66,9 @@ def claims_of(
 
 def _claim(part: Part, facts: Facts, attn_of: Callable[[Site], Any]) -> Claim:
     taken, skipped = [], []
+    where = part.selects.among(facts.sites)
     for site in facts.sites:
-        filtered = part.selects.why_not(site)
+        filtered = where.why_not(site)
         if filtered is not None:
             skipped.append(Skip(site, filtered, refused=False))
             continue
@@ -76,7 +78,7 @@ def _claim(part: Part, facts: Facts, attn_of: Callable[[Site], Any]) -> Claim:
             taken.append(site)
         else:
             skipped.append(Skip(site, refusal, refused=True))
-    return Claim(part, tuple(taken), tuple(skipped))
+    return Claim(part, where, tuple(taken), tuple(skipped))
 
 
 def _alone(claim: Claim, facts: Facts) -> list[Problem]:
@@ -119,8 +121,8 @@ def _together(one: Claim, other: Claim, facts: Facts) -> list[Problem]:
             f"{len(facts.sites)} attention sites (first: {shared[0].path}); "
             "narrow one with 'where'",
             hint=how_to_part(
-                (one.label, one.part.selects, one.sites),
-                (other.label, other.part.selects, other.sites),
+                (one.label, one.where, one.sites),
+                (other.label, other.where, other.sites),
             ),
             mark=other.part.mark,
         )

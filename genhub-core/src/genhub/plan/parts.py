@@ -42,8 +42,15 @@ class Part:
 
     @property
     def selects(self) -> Where:
-        """Give the user's `where`, or the mixer's own."""
-        chosen: Where = self.driver.default_where if self.where is None else self.where
+        """Give the user's `where`, or the mixer's own.
+
+        Which kind of attention a mixer serves is its own affair, unless the user says it, or names
+        sites.
+        """
+        own: Where = self.driver.default_where
+        chosen = own if self.where is None else self.where
+        if chosen.kind is None and chosen.name is None:
+            return chosen.model_copy(update={"kind": own.kind})
         return chosen
 
     @property

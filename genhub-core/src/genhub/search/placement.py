@@ -90,7 +90,8 @@ class MixerPlacement(SearchSpace):
 
         facts, pipeline, comm = attached.plan.facts, attached.pipeline, attached.context.comm
         held = {site.path for claim in attached.plan.claims for site in claim.sites}
-        free = [s for s in facts.sites if s.path not in held and self._is_within(s)]
+        within = (self.config.within or Where()).among(facts.sites)
+        free = [s for s in facts.sites if s.path not in held and within.why_not(s) is None]
         costs = attached.costs()
         offers: dict[str, list[str]] = {site.path: [] for site in free}
         if NONE in self._labels:
@@ -193,17 +194,15 @@ class MixerPlacement(SearchSpace):
         from genhub.plan.parts import calling
 
         served = []
+        where = part.selects.among(attached.context.facts.sites)
         for site in free:
-            if part.selects.why_not(site) is None:
+            if where.why_not(site) is None:
                 attn = attached.context.denoisers[site.component].get_submodule(site.module_path)
                 with calling(part, "accepts"):
                     refusal = part.driver.accepts(site, attn)
                 if refusal is None:
                     served.append(site.path)
         return served
-
-    def _is_within(self, site: Any) -> bool:
-        return self.config.within is None or self.config.within.why_not(site) is None
 
 
 def _at(part: Any, sites: list[str]) -> Any:

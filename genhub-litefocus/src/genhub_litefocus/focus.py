@@ -1,0 +1,275 @@
+"""What happens before every call of a denoiser: lengths, draws, and whether to take part."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from genhub.api import Clock, Context, GenHubError
+from genhub_litefocus.grid import Settings, count_drawn, level_grid, rate_of
+from genhub_litefocus.indices import focus_indices
+from genhub_litefocus.kernels.drivers import RowsKernel
+from genhub_litefocus.processor import FocusProcessor
+
+if TYPE_CHECKING:
+    from genhub_litefocus.plugin import LiteFocusConfig
+
+__all__ = ["TRAINED_SECONDS", "Focus", "settings_of"]
+
+log = logging.getLogger("genhub")
+
+TRAINED_SECONDS = 10.24  # clips that AudioLDM, AudioLDM2 and MusicLDM were trained on
+
+
+class Focus:
+    """The processors of one denoiser, and the hook that readies them for each of its calls.
+
+    A deep copy of the denoiser has a copy of this, which readies the copied processors.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock, component: str) -> None:
+        self.settings = settings
+        self.clock = clock
+        self.component = component
+        self.processors: list[FocusProcessor] = []  # in order of execution
+        self._buffers: dict[str, Tensor] = {}
+        self._drawn: dict[str, tuple[Any, ...]] = {}  # what the content of a buffer was drawn for
+        self._said: set[str] = set()
+        self._served: tuple[str, torch.dtype] | None = None
+
+    @contextmanager
+    def watching(self, denoiser: nn.Module) -> Iterator[None]:
+        """Look at every call of the denoiser while the context lasts."""
+        handle = denoiser.register_forward_pre_hook(self, with_kwargs=True)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    def add(self, processor: FocusProcessor) -> None:
+        """Take one more processor along; they are added in order of execution."""
+        self.processors.append(processor)
+
+    def begin(self) -> None:
+        """Begin a generation."""
+        if self.settings.reseed is not None:
+            torch.manual_seed(self.settings.reseed)
+
+    # Outside compiled graphs, whether the user compiles before or after attaching.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
+    def __call__(self, denoiser: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Ready the processors for a call with this sample."""
+        sample = kwargs["sample"] if "sample" in kwargs else args[0]
+        frames, freq_bins = self._grid(sample)
+        active = self._takes_part(frames)
+        self._check_in_place(denoiser)
+        self._choose_kernels(sample)
+        for processor in self.processors:
+            processor.active = active
+            processor.frames, processor.freq_bins = level_grid(frames, freq_bins, processor.level)
+            if active:
+                processor.calls += 1
+                processor.indices = self._indices(processor, sample.device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle without the run: what is loaded again stands where it stood."""
+        clock = self.clock
+        still = SimpleNamespace(
+            step=clock.step, steps=clock.steps, timesteps=clock.timesteps, t=clock.t.clone()
+        )
+        return {**vars(self), "clock": still}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Focus:
+        # By way of __getstate__ a copy would lose the clock of its run.
+        made = Focus.__new__(Focus)
+        memo[id(self)] = made
+        vars(made).update({name: deepcopy(value, memo) for name, value in vars(self).items()})
+        return made
+
+    def _grid(self, sample: Tensor) -> tuple[int, int]:
+        frames, freq_bins = self.settings.oriented(*sample.shape[-2:])
+        wanted = self.settings.freq_bins
+        if wanted is not None and wanted != freq_bins:
+            raise GenHubError(
+                "GH302",
+                f"litefocus.freq_bins is {wanted}, and the latent {list(sample.shape)} has "
+                f"{freq_bins} frequency bins (layout {self.settings.layout})",
+                hint="leave freq_bins out, or turn layout round",
+            )
+        return frames, freq_bins
+
+    def _takes_part(self, frames: int) -> bool:
+        settings, clock = self.settings, self.clock
+        first, last = (round(share * clock.steps) for share in settings.step_range)
+        if not first <= clock.step < max(last, first + 1):
+            return False
+        if settings.rate is None:
+            return True
+        seconds = frames / settings.rate
+        if seconds < settings.min_seconds - 1e-9:
+            self._say(
+                logging.INFO, f"litefocus steps aside: {seconds:.2f} s of sound are below "
+                f"min_seconds ({settings.min_seconds:g})",
+            )  # fmt: skip
+            return False
+        if seconds < TRAINED_SECONDS - 1e-9:
+            self._say(
+                logging.INFO, f"{seconds:.2f} s of sound: below {TRAINED_SECONDS} s full attention "
+                f"is as good and as fast; min_seconds: {TRAINED_SECONDS} leaves it in place",
+            )  # fmt: skip
+        return True
+
+    def _check_in_place(self, denoiser: nn.Module) -> None:
+        core = getattr(denoiser, "_orig_mod", denoiser)
+        found = [(p, core.get_submodule(p.path).processor) for p in self.processors]
+        lost = [(p, now) for p, now in found if not isinstance(now, FocusProcessor)]
+        if lost:
+            first, now = lost[0]
+            self._say(
+                logging.WARNING,
+                f"litefocus is gone from {len(lost)} of {len(found)} sites of {self.component} "
+                f"(first: {first.path}): {type(now).__name__} was put there after it was attached; "
+                "enable slicing, xformers or other processors before attaching",
+            )
+
+    def _choose_kernels(self, sample: Tensor) -> None:
+        """Fall back to rows where the chosen kernel does not serve where the model is now."""
+        now = sample.device.type, sample.dtype
+        if now == self._served:
+            return
+        self._served = now
+        for processor in self.processors:
+            why_not = processor.chosen.supports(
+                device=now[0], dtype=now[1], head_dim=processor.head_dim,
+                time_window=self.settings.time_window,
+            )  # fmt: skip
+            processor.kernel = processor.chosen if why_not is None else RowsKernel()
+            if why_not is not None:
+                name = type(processor.chosen).__name__
+                self._say(logging.WARNING, f"litefocus computes by rows, not {name}: {why_not}")
+
+    def _indices(self, processor: FocusProcessor, device: torch.device) -> Tensor | None:
+        """Give the buffer of a processor's shared tokens, drawn anew where that is due."""
+        settings = self.settings
+        if not settings.cross_frequency:
+            return None
+        frames, freq_bins = processor.frames, processor.freq_bins
+        tokens = frames * freq_bins
+        count = count_drawn(settings, tokens)
+        if count == 0 and not settings.same_frequency:
+            raise ValueError(
+                f"{processor.path} has {tokens} tokens, of which sparse_ratio "
+                f"{settings.sparse_ratio:g} draws none, and same_frequency is off: a token would "
+                "see nothing"
+            )
+        each = settings.resample == "call"
+        name = processor.path if each else f"{frames}x{freq_bins}"
+        due = (*self._moment(), frames, freq_bins, device)
+        if settings.sampler != "reference" and self._drawn.get(name) == due:
+            return self._buffers[name]
+        key = (*self._moment(), processor.path) if each else self._moment()
+        drawn = self._draw(processor, count, key)
+        self._drawn[name] = due
+        self._buffers[name] = _written(self._buffers.get(name), drawn, device)
+        return self._buffers[name]
+
+    def _draw(self, processor: FocusProcessor, count: int, key: tuple[int | str, ...]) -> Tensor:
+        settings = self.settings
+        tokens = processor.frames * processor.freq_bins
+        if settings.indices is not None:
+            if count and max(settings.indices) >= tokens:
+                raise ValueError(
+                    f"litefocus.indices hold token {max(settings.indices)}, and {processor.path} "
+                    f"(level {processor.level}) has {tokens}: tokens are numbered from 0"
+                )
+            return torch.tensor(settings.indices, dtype=torch.int64)
+        return focus_indices(
+            processor.frames, processor.freq_bins, count, sampler=settings.sampler,
+            seed=settings.seed, key=key, layout=settings.layout,
+        )  # fmt: skip
+
+    def _moment(self) -> tuple[int | str, ...]:
+        """Name the step, by which draws differ; a loop without scheduler has its timestep."""
+        if self.settings.resample == "run":
+            return ()
+        clock = self.clock
+        return (clock.step,) if clock.timesteps is not None else (f"t={float(clock.t):g}",)
+
+    def _say(self, level: int, text: str) -> None:
+        """Log a sentence once."""
+        if text not in self._said:
+            self._said.add(text)
+            log.log(level, "%s", text)
+
+
+def _written(buffer: Tensor | None, drawn: Tensor, device: torch.device) -> Tensor:
+    """Overwrite a buffer in place, so that captured graphs read the new draw; else make one."""
+    if buffer is None or buffer.shape != drawn.shape or buffer.device != device:
+        with torch.inference_mode(False):  # an inference tensor could not be overwritten later
+            return drawn.clone().to(device)
+    buffer.copy_(drawn, non_blocking=True)
+    return buffer
+
+
+def settings_of(config: LiteFocusConfig, ctx: Context) -> Settings:
+    """Resolve what the config leaves to the pipeline; raises GenHubError for what cannot be."""
+    rate = rate_of(ctx.pipeline, ctx.facts.latent.factor)
+    _check(config, ctx, rate)
+    seed = config.seed if config.seed is not None else ctx.generator("litefocus").initial_seed()
+    fields = config.model_dump(exclude={"type", "where", "repair_heads", "decode"})
+    return Settings(
+        **{
+            **fields,
+            "indices": None if config.indices is None else tuple(config.indices),
+            "layout": "tf" if config.layout == "auto" else config.layout,
+            "seed": seed,
+            "reseed": config.seed if config.sampler == "reference" else None,
+            "rate": rate,
+        }
+    )
+
+
+def _check(config: LiteFocusConfig, ctx: Context, rate: float | None) -> None:
+    facts, name = ctx.facts, type(ctx.pipeline).__name__
+    if facts.latent.axes not in ("BCTF", "BCHW"):
+        raise GenHubError(
+            "GH407",
+            "litefocus needs a 2-D time x frequency latent; "
+            f"{name} has latents {facts.latent.axes} {list(facts.latent.shape)}",
+        )
+    if config.layout == "auto" and facts.latent.axes != "BCTF":
+        raise GenHubError(
+            "GH407",
+            f"litefocus cannot tell time from frequency: {name} is taken for a model of "
+            f"{facts.modality}s, with latents {list(facts.latent.shape)}",
+            hint="for mel spectrograms write, in the block of litefocus, layout: tf where latents "
+            "are [B, C, time, frequency], and layout: ft where they are [B, C, frequency, time]",
+        )
+    if config.min_seconds and rate is None:
+        raise GenHubError(
+            "GH302",
+            f"litefocus.min_seconds is {config.min_seconds:g}, and {name} has no vocoder that says "
+            "how many frames a second has",
+            hint="leave min_seconds out",
+        )
+    if tuple(config.step_range) != (0.0, 1.0) and not hasattr(ctx.pipeline, "scheduler"):
+        raise GenHubError(
+            "GH302",
+            f"litefocus.step_range is {list(config.step_range)}, and {name} has no scheduler that "
+            "says which step is computed",
+            hint="attach to the pipeline, or leave step_range out",
+        )
+    if config.sampler == "reference" and ctx.comm.world > 1:
+        raise GenHubError(
+            "GH404",
+            "sampler: reference draws in the order of calls from one generator, which "
+            f"{ctx.comm.world} ranks do not share",
+            hint="use sampler: random, whose draws are the same on every rank",
+        )
