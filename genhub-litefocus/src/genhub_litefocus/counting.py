@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import genhub
 from genhub.api import Cost, Facts, GenHubError, Site
 from genhub_litefocus.advice import advice
+from genhub_litefocus.bench import Shape
 from genhub_litefocus.estimate import Estimate, Level, Memory, Option
 from genhub_litefocus.focus import TRAINED_SECONDS
 from genhub_litefocus.grid import count_drawn
@@ -25,7 +26,7 @@ from genhub_litefocus.spill import MEMORY
 if TYPE_CHECKING:
     from genhub_litefocus.plugin import LiteFocusConfig
 
-__all__ = ["counted"]
+__all__ = ["counted", "finest"]
 
 Block = Mapping[str, Any]
 FLOAT = 4  # bytes
@@ -83,11 +84,10 @@ def _planned(skeleton: Skeleton, seconds: float, block: Block) -> Planned:
     layout = block.get("layout", "tf")
     frames, bins = skeleton.size(seconds, block.get("freq_bins"))
     rows, cols = (bins, frames) if layout == "ft" else (frames, bins)
+    sizes: dict[str, Any] = {"height": rows * skeleton.factor, "width": cols * skeleton.factor}
+    if skeleton.timed(layout):
+        sizes = {"seconds": seconds}
     pipeline = skeleton.pipeline(layout)
-    sizes: dict[str, Any] = {"seconds": seconds}
-    if layout == "ft":
-        sizes = {"height": rows * skeleton.factor, "width": cols * skeleton.factor,
-                 "modality": "audio"}  # fmt: skip
     attached = genhub.attach(pipeline, [{"type": "litefocus", **block}], **sizes)
     try:
         mixer = attached.driver("litefocus")
@@ -207,7 +207,9 @@ def _memory(skeleton: Skeleton, plan: Planned, call: Seen) -> Memory:
         focus=(4 * tokens + copied) * width * FLOAT,
         picture=picture,
         picture_scores=scores,
-        files=max(0, picture - MEMORY) if streamed else 0,
+        decoding=min(picture, MEMORY) if streamed else picture,
+        # A decoder without norms over the length needs no files: it is walked through once.
+        files=max(0, picture - MEMORY) if streamed and scores else 0,
     )
 
 
@@ -231,9 +233,10 @@ def _options(
     others = any(s.path not in plan.taken for s in _spatial(plan))
     everywhere: Block = {"where": {"level": "all"}} if "where" not in block and others else {}
     linear: Block = {}
-    if not block.keys() & {"time_window", "max_compensation", "indices"} and _first_frames(
-        plan
-    ) > 2 * window:
+    if (
+        not block.keys() & {"time_window", "max_compensation", "indices"}
+        and _first_frames(plan) > 2 * window
+    ):
         linear = {"time_window": window, "max_compensation": FEW_SHARED}
     made = []
     for extra in (everywhere, linear, {**everywhere, **linear}):
@@ -259,3 +262,14 @@ def _yaml(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_yaml(one)}" for key, one in value.items()) + "}"
     return str(value)
+
+
+def finest(source: Any) -> Shape:
+    """Give the shape of the largest attention that LiteFocus takes, for a benchmark."""
+    skeleton = skeleton_of(source)
+    site = _first(_planned(skeleton, TRAINED_SECONDS, {}))
+    half = 1 << (site.level or 0)
+    return Shape(
+        f"{skeleton.name}, level {site.level}", site.heads, site.head_dim, (site.grid or (1, 1))[1],
+        skeleton.rate / skeleton.factor / half,
+    )  # fmt: skip

@@ -51,13 +51,14 @@ class Memory:
     focus: int  # the same with LiteFocus, which copies them row by row
     picture: int  # of the autoencoder's largest layer, for the whole length
     picture_scores: int  # that its attention holds without a fused kernel
-    files: int  # of `picture`, what decoding piece by piece keeps in files
+    decoding: int  # what decoding keeps in memory, as configured
+    files: int  # and in files
 
     @property
     def needed(self) -> int:
-        """Add up what is held at once, with guidance, decoding not fused where it is at once."""
-        calls = self.weights + 2 * (self.activations + self.focus)
-        return self.latent + max(calls, self.weights + self.picture - self.files)
+        """Give the most that is held at once: in a call with guidance, or while decoding."""
+        call = 2 * (self.activations + self.focus)
+        return self.weights + self.latent + max(call, self.decoding)
 
 
 @dataclass(frozen=True)

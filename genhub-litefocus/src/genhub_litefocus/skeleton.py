@@ -34,6 +34,7 @@ class Skeleton:
     bins: int  # mel bins
     rate: float  # mel frames per second
     factor: int  # mel cells per latent cell, along both axes
+    vocoder: bool  # whether there is one, which says bins and rate
     note: str  # what was assumed
 
     def size(self, seconds: float, freq_bins: int | None) -> tuple[int, int]:
@@ -42,18 +43,19 @@ class Skeleton:
         return max(1, frames), freq_bins or self.bins // self.factor
 
     def pipeline(self, layout: str) -> Any:
-        """Give what attaching takes for a pipeline; one of frequency first has no mel vocoder."""
-        vocoder = SimpleNamespace(
-            model_in_dim=self.bins, sampling_rate=self.rate, upsample_rates=(1,)
-        )
-        parts: dict[str, Any] = {
-            self.component: self.denoiser, "vae_scale_factor": self.factor
-        }  # fmt: skip
-        if layout != "ft":
-            parts["vocoder"] = SimpleNamespace(config=vocoder)
+        """Give what attaching takes for a pipeline, with a vocoder where it says how long it is."""
         made = type(self.name, (), {"__call__": lambda self: None})()
-        vars(made).update(parts)
+        vars(made).update({self.component: self.denoiser, "vae_scale_factor": self.factor})
+        if self.timed(layout):
+            config = SimpleNamespace(
+                model_in_dim=self.bins, sampling_rate=self.rate, upsample_rates=(1,)
+            )
+            made.vocoder = SimpleNamespace(config=config)
         return made
+
+    def timed(self, layout: str) -> bool:
+        """Say whether a length in seconds is one of this pipeline: it has a vocoder, time first."""
+        return self.vocoder and layout != "ft"
 
 
 def skeleton_of(source: Any) -> Skeleton:
@@ -125,12 +127,13 @@ def _made(
     elif vae is None:
         notes.append(f"an autoencoder of factor {factor}")
     bins, rate = MEL_BINS, MEL_RATE
-    if vocoder is not None and hasattr(vocoder, "upsample_rates"):
+    timed = vocoder is not None and hasattr(vocoder, "upsample_rates")
+    if timed:
         bins, rate = int(vocoder.model_in_dim), vocoder.sampling_rate / prod(vocoder.upsample_rates)
     else:
         notes.append(f"{MEL_BINS} mel bins and {MEL_RATE:g} mel frames a second")
     note = f"assumed, as nothing says otherwise: {' and '.join(notes)}" if notes else ""
-    return Skeleton(title, component, denoiser, vae, bins, float(rate), factor, note)
+    return Skeleton(title, component, denoiser, vae, bins, float(rate), factor, timed, note)
 
 
 def _twin(module: nn.Module) -> nn.Module:
