@@ -17,7 +17,7 @@ from torch.nn import Module
 from torch.nn.functional import elu
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-__all__ = ["ASYNCDIFF", "asyncdiff", "linfusion"]
+__all__ = ["ASYNCDIFF", "asyncdiff", "linfusion", "litefocus"]
 
 # Two components, as published with AsyncDiff.
 ASYNCDIFF = {
@@ -65,6 +65,28 @@ def linfusion(q: Tensor, k: Tensor, v: Tensor, eps: float = 1e-4) -> Tensor:
     state = (k.transpose(-2, -1) * scale) @ (v * scale)
     out = q @ state / z
     return out.reshape(batch, heads, tokens, dim).permute(0, 2, 1, 3).contiguous()
+
+
+def litefocus(q: Tensor, k: Tensor, v: Tensor, indices: Tensor, freq_bins: int) -> Tensor:
+    """Compute LiteFocus attention of q, k, v `[B, H, N, d]` with all of its scores in memory.
+
+    Scores of the own row `[B, H, N, T]` and of the shared tokens `[B, H, N, K]` are made, scaled,
+    concatenated, brought to weights by one softmax, and taken apart again.
+    """
+    batch, heads, tokens, dim = q.shape
+    frames = tokens // freq_bins
+
+    def split(x: Tensor) -> Tensor:
+        return x.view(batch, heads, frames, freq_bins, x.shape[-1]).transpose(2, 3)
+
+    def join(x: Tensor) -> Tensor:
+        return x.transpose(2, 3).reshape(batch, heads, tokens, x.shape[-1])
+
+    same = join(split(q) @ split(k).transpose(-2, -1)) * dim**-0.5
+    cross = q @ k[:, :, indices].transpose(-2, -1) * dim**-0.5
+    weights = torch.cat([same, cross], dim=-1).softmax(dim=-1)
+    same, cross = weights[..., :frames], weights[..., frames:]
+    return join(split(same) @ split(v)) + cross @ v[:, :, indices]
 
 
 @contextmanager

@@ -65,7 +65,9 @@ def test_the_same_seed_gives_the_same_sound_in_a_batch_and_alone(pipes):
     pipe = pipes("audioldm2")
     with genhub.attach(pipe, [BLOCK], seed=5):
         both = sound(pipe, ["a dog", "a cat"], seeds=(1, 2))
-        alone = [sound(pipe, prompt, seeds=(seed,)) for prompt, seed in (("a dog", 1), ("a cat", 2))]
+        alone = [
+            sound(pipe, prompt, seeds=(seed,)) for prompt, seed in (("a dog", 1), ("a cat", 2))
+        ]
     np.testing.assert_allclose(both, np.concatenate(alone), atol=1e-5)
 
 
@@ -147,3 +149,23 @@ def test_a_run_writes_a_wave_file(tmp_path, pipes):
     result = genhub.run(config, pipeline=pipes("audioldm2"))
     (made,) = result.artifacts
     assert made.kind == "audio" and made.path.endswith(".wav")
+
+
+def test_guidance_split_over_ranks_gives_the_same_sound(tmp_path, pipes):
+    config = {
+        "genhub": 1,
+        "attention": [BLOCK],
+        "input": {"prompts": ["a dog"]},
+        "sampling": {"steps": 2, "seconds": 1.0, "guidance": 3.0},
+        "output": {"dir": str(tmp_path)},
+    }
+    split = {
+        "parallel": {"type": "cfg-parallel"},
+        "launch": {"processes": 2, "simulate": True},
+    }
+    waves = []
+    for about in (config, config | split):
+        run = genhub.run(about, pipeline=pipes("audioldm2"), quiet=True)
+        waves.append((run.folder / run.artifacts[0].path).read_bytes())
+    one, two = (np.frombuffer(wave[-32000:], dtype="<i2").astype(int) for wave in waves)
+    assert one.std() > 10 and np.abs(one - two).max() <= 1

@@ -78,9 +78,8 @@ class LinFusion(AttentionMixer):
         self.layers: dict[str, LinFusionAttention] = {}  # by path inside the denoiser
 
     def needs(self) -> Needs:
-        """Ask for a model that makes pictures or video with a UNet."""
-        families = frozenset({"unet2d", "motion"})
-        return Needs(modalities=frozenset({"image", "video"}), families=families, sequence="whole")
+        """Ask for a model with a UNet over pictures, those of sound included, or over video."""
+        return Needs(families=frozenset({"unet2d", "motion"}), sequence="whole")
 
     def accepts(self, site: Site, attn: nn.Module) -> str | None:
         """Take plain self-attention over the tokens of one picture."""

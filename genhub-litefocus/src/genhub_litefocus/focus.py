@@ -252,6 +252,12 @@ def _check(config: LiteFocusConfig, ctx: Context, rate: float | None) -> None:
             hint="for mel spectrograms write, in the block of litefocus, layout: tf where latents "
             "are [B, C, time, frequency], and layout: ft where they are [B, C, frequency, time]",
         )
+    if config.streams and hasattr(ctx.pipeline, "vae") and not hasattr(ctx.pipeline, "vocoder"):
+        raise GenHubError(
+            "GH305",
+            f"litefocus.decode is stream, and {name} has no vocoder, which would make the sound",
+            hint="write decode: pipeline",
+        )
     if config.min_seconds and rate is None:
         raise GenHubError(
             "GH302",

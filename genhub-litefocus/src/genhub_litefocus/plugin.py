@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from genhub.api import AttentionMixer, Built, Context, Needs, PluginConfig, Site, Where
+from genhub.api import (
+    AttentionMixer,
+    Built,
+    Context,
+    Needs,
+    PluginConfig,
+    Request,
+    Sink,
+    Site,
+    Where,
+)
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from genhub_litefocus.focus import Focus
     from genhub_litefocus.processor import FocusProcessor
@@ -106,8 +116,14 @@ class LiteFocusConfig(PluginConfig):
     decode: Literal["stream", "pipeline"] = Field(
         "stream",
         description="stream: spectrogram and sound are decoded piece by piece, in memory that does "
-        "not grow with their length; pipeline: at once, as the pipeline does",
+        "not grow with their length; pipeline: at once, as the pipeline does, and so it is with "
+        "layout: ft",
     )
+
+    @property
+    def streams(self) -> bool:
+        """Say whether sound is decoded piece by piece along axis 2 of the latents."""
+        return self.decode == "stream" and self.layout != "ft"
 
     @field_validator("step_range")
     @classmethod
@@ -165,7 +181,7 @@ class LiteFocus(AttentionMixer):
 
     def needs(self) -> Needs:
         """Ask for whole sequences, and for the decoding where it is streamed."""
-        owns = frozenset({"vae-decode"} if self.config.decode == "stream" else ())
+        owns = frozenset({"vae-decode"} if self.config.streams else ())
         return Needs(sequence="whole", owns=owns)
 
     def accepts(self, site: Site, attn: nn.Module) -> str | None:
@@ -173,10 +189,7 @@ class LiteFocus(AttentionMixer):
         from genhub_litefocus.processor import ineligible
 
         if site.stage == "blocks":
-            return (
-                "litefocus needs a 2-D time x frequency latent; "
-                f"the {site.component} has a 1-D sequence"
-            )
+            return "litefocus needs a 2-D time x frequency latent; this model has a 1-D sequence"
         if site.kind != "self":
             return "is cross-attention"
         if site.axis != "spatial":
@@ -188,6 +201,7 @@ class LiteFocus(AttentionMixer):
     @contextmanager
     def prepare(self, ctx: Context) -> Iterator[None]:
         """Repair what cannot run, and watch the lengths of the denoiser's calls."""
+        from genhub_litefocus.decoding import streamed_decoding
         from genhub_litefocus.focus import Focus, settings_of
         from genhub_litefocus.repair import repaired
 
@@ -196,6 +210,8 @@ class LiteFocus(AttentionMixer):
             self.repairs = stack.enter_context(
                 repaired(ctx.pipeline, heads=self.config.repair_heads)
             )
+            if self.config.streams:
+                stack.enter_context(streamed_decoding(ctx.pipeline))
             for name, denoiser in ctx.denoisers.items():
                 self.focus[name] = Focus(settings, ctx.clock, name)
                 stack.enter_context(self.focus[name].watching(denoiser))
@@ -216,6 +232,12 @@ class LiteFocus(AttentionMixer):
         built = FocusProcessor(attn, site.module_path, site.level or 0, focus.settings, kernel)
         focus.add(built)
         return built
+
+    def decode(self, latents: Tensor, request: Request, sink: Sink, ctx: Context) -> None:
+        """Write the sound of latents to the sink as it is made."""
+        from genhub_litefocus.decoding import decode_to_sink
+
+        decode_to_sink(latents, request, sink, ctx)
 
     def macs(self, site: Site, attn: nn.Module, built: FocusProcessor) -> int | None:
         """Count four projections, and scores and values of the keys that a query sees."""

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from genhub.shapes import autoencoder, denoiser, export, tokenizer
 from genhub.shapes.train import Stage, keep_memory, one_cycle, plateau, run_stage
 from genhub_litefocus.tones import mel, model, sound, world
+from genhub_litefocus.tones.judge import tone_accuracy
 
 log = logging.getLogger("genhub_litefocus.train_tones")
 
@@ -62,7 +63,7 @@ class Recipe:
 
 QUICK = Recipe(
     autoencoder_steps=4, decoder_steps=2, denoiser_steps=4, autoencoder_channels=8,
-    autoencoder_batch=2, whitening_scenes=32, unet_channels=(16, 16, 16), unet_heads=(2, 2, 2),
+    autoencoder_batch=1, whitening_scenes=4, unet_channels=(16, 16, 16), unet_heads=(2, 2, 2),
     rows=(32,), batch=2, shard=4, save_every=2, judged=1,
 )  # fmt: skip
 
@@ -237,7 +238,6 @@ def train(recipe: Recipe, out: Path, device: str, resume: bool = False) -> dict[
     shards = Shards(vae, recipe, device)
     stage = denoiser_stage(parts, ema, shards, recipe, device)
     curves["denoiser"] = run_stage(stage, work, recipe, resume)
-    figures |= judge(vae, ema, recipe.judged)
     record = {
         "recipe": asdict(recipe),
         "machine": _machine(device),
@@ -250,19 +250,25 @@ def train(recipe: Recipe, out: Path, device: str, resume: bool = False) -> dict[
     return record
 
 
-def judge(vae: nn.Module, parts: nn.ModuleDict, count: int) -> dict[str, float]:
-    """Let the model make sounds of 9.6 s for captions drawn by lot, and judge them."""
-    from genhub_litefocus.tones.judge import tone_accuracy
+def judge(folder: Path) -> dict[str, float]:
+    """Let a finished model make sounds of 9.6 s for captions drawn by lot; add how right they are.
 
+    Works on the CPU with the weights as they ship; the record and the card are written anew.
+    """
+    record = json.loads((folder / "training.json").read_text())
+    count = record["recipe"]["judged"]
     lot = random.Random(1)
     captions = [world.caption(world.sample(lot)) for _ in range(count)]
-    pipeline = model.assemble(vae, parts)
+    pipeline = model.load(folder, torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
     sounds: list[np.ndarray] = []
-    for start in range(0, count, 50):
-        chosen = captions[start : start + 50]
+    for start in range(0, count, 10):
+        chosen = captions[start : start + 10]
         seeds = [torch.Generator().manual_seed(start + i) for i in range(len(chosen))]
         sounds += [*pipeline(chosen, generator=seeds).audios]
-    return tone_accuracy(sounds, captions, sound.RATE)
+    record["figures"] |= tone_accuracy(sounds, captions, sound.RATE)
+    model.describe(folder, record)
+    return record["figures"]
 
 
 def _machine(device: str) -> str:
@@ -280,6 +286,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoints")
     parser.add_argument("--quick", action="store_true", help="a few steps of a tiny model")
+    parser.add_argument("--judge", action="store_true", help="only judge the model that is there")
     parser.add_argument("--steps", type=int, help="steps of the denoiser (default: the recipe's)")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -287,8 +294,9 @@ def main(arguments: list[str] | None = None) -> None:
     recipe = QUICK if chosen.quick else Recipe()
     if chosen.steps is not None:
         recipe = replace(recipe, denoiser_steps=chosen.steps)
-    record = train(recipe, chosen.out, chosen.device, chosen.resume)
-    print(json.dumps(record["figures"], indent=2))
+    if not chosen.judge:
+        train(recipe, chosen.out, chosen.device, chosen.resume)
+    print(json.dumps(judge(chosen.out), indent=2))
 
 
 if __name__ == "__main__":

@@ -204,7 +204,8 @@ class Section:
     """One part of the report, added by a `genhub_report` hook; all text is escaped.
 
     `pictures` may be sound (.wav) and video (.mp4, .webp) too. `series` are drawn by the host:
-    points (x, y) by name, joined to lines or not, with the labels of both axes.
+    points (x, y) by name, joined to lines or not, with the labels of both axes. `y_range` is the
+    least that the second axis spans, so that small differences look small.
     """
 
     title: str
@@ -215,6 +216,7 @@ class Section:
     series: Mapping[str, Sequence[tuple[float, float]]] = field(default_factory=dict)
     axes: tuple[str, str] = ("", "")
     joined: bool = True
+    y_range: tuple[float, float] | None = None
 
 
 class ParallelPlan(Protocol):

@@ -44,11 +44,12 @@ def lines_figure(
     *,
     from_zero: bool = False,
     joined: bool = True,
+    y_range: Sequence[float] | None = None,
     salt: str = "",
 ) -> str:
     """Draw (x, y) points, joined to one line per series, and give the `<svg>` element.
 
-    `salt` tells figures of the same names in one page apart.
+    `y_range` is the least that the y axis spans. `salt` tells figures of the same names in one page apart.
     """
     from matplotlib.ticker import MaxNLocator
 
@@ -64,6 +65,9 @@ def lines_figure(
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if from_zero:
             axes.set_ylim(bottom=0)
+        if y_range is not None:
+            low, high = axes.get_ylim()
+            axes.set_ylim(min(low, y_range[0]), max(high, y_range[1]))
         if len(series) > 1:
             axes.legend(loc="best", ncols=_columns(series))
         return _as_element(figure, f"{y_label} over {x_label}")

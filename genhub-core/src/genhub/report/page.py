@@ -240,7 +240,10 @@ def _section_figure(section: Mapping[str, Any], salt: str) -> str:
     if not series:
         return ""
     x_label, y_label = section["axes"]
-    return lines_figure(series, x_label, y_label, joined=section["joined"], salt=salt)
+    spans = section.get("y_range")  # not told by runs of before
+    return lines_figure(
+        series, x_label, y_label, joined=section["joined"], y_range=spans, salt=salt
+    )
 
 
 def _sites(manifest: Mapping[str, Any]) -> dict[str, Any]:

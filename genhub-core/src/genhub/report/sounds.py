@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 import wave
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,8 @@ __all__ = ["Sound", "embed_sound"]
 
 WINDOW = 1024  # samples of one spectrum
 BANDS = 80
-COLUMNS = 480  # most of one picture
+COLUMNS = 480  # of one picture
+LONG = 20.0  # seconds from which a sound is drawn over the whole page
 QUIETEST = 80.0  # dB below the loudest band
 LOWEST_RATE = 8000
 HEIGHT = 96  # pixels
@@ -36,6 +37,17 @@ class Sound:
     mel: Picture | None
     envelope: str  # points of a polygon, 0..100 across and -1..1 down
     preview: int | None = None  # samples a second of what `uri` holds, where it is not the file
+    bits: int = 16  # of each sample there
+
+    @property
+    def is_long(self) -> bool:
+        """Say whether it is drawn over the whole page."""
+        return self.seconds > LONG
+
+    @property
+    def width(self) -> int:
+        """Give the width of its pictures in pixels."""
+        return COLUMNS * (2 if self.is_long else 1)
 
 
 def embed_sound(path: Path, room: Room) -> Sound | None:
@@ -56,24 +68,25 @@ def _of(file: wave.Wave_read, path: Path, most: int) -> Sound:
     rate, channels, count = file.getframerate(), file.getnchannels(), file.getnframes()
     if file.getsampwidth() != 2 or count < 1 or rate < 1:
         raise ValueError("no sound of 16 bits")
-    spectra, highest, lowest = _columns(file, count)
-    mel = _painted(_mel(spectra, rate), most // 4)
+    columns = COLUMNS * (2 if count > LONG * rate else 1)
+    spectra, highest, lowest = _columns(file, count, columns)
+    mel = _painted(_mel(spectra, rate), columns, most // 4)
     left = most - (len(mel.uri) if mel else 0)
-    uri, preview = None, None
+    uri, preview, bits = None, None, 16
     if path.stat().st_size * 4 // 3 + 40 <= left:
         uri = data_uri("audio/wav", path.read_bytes())
-    elif (slower := _divisor(rate, count, left)) is not None:
-        uri = data_uri("audio/wav", _slower(file, slower))
-        preview = rate // slower
+    elif (smaller := _smaller(rate, count, left)) is not None:
+        divisor, bits = smaller
+        uri, preview = data_uri("audio/wav", _preview(file, divisor, bits)), rate // divisor
     outline = [*enumerate(-highest), *reversed(list(enumerate(-lowest)))]
     across = 100 / max(1, len(highest) - 1)
     envelope = " ".join(f"{i * across:.4g},{v:.3f}" for i, v in outline)
-    return Sound(uri, count / rate, rate, channels, mel, envelope, preview)
+    return Sound(uri, count / rate, rate, channels, mel, envelope, preview, bits)
 
 
-def _columns(file: wave.Wave_read, count: int) -> tuple[NDArray[np.float64], ...]:
+def _columns(file: wave.Wave_read, count: int, most: int) -> tuple[NDArray[np.float64], ...]:
     """Give the power spectra [columns, bins] and the highest and lowest pulse of each column."""
-    columns = min(COLUMNS, max(2, count // (WINDOW // 4)))
+    columns = min(most, max(2, count // (WINDOW // 4)))
     hann = np.hanning(WINDOW)
     spectra, highest, lowest = [], [], []
     for i in range(columns):
@@ -110,7 +123,7 @@ def _mel(spectra: NDArray[np.float64], rate: int) -> NDArray[np.float64]:
     return np.asarray(spectra @ triangles.T)
 
 
-def _painted(mel: NDArray[np.float64], most: int) -> Picture | None:
+def _painted(mel: NDArray[np.float64], columns: int, most: int) -> Picture | None:
     """Paint decibels below the loudest band; low tones at the bottom."""
     from matplotlib import colormaps
     from PIL import Image
@@ -118,27 +131,42 @@ def _painted(mel: NDArray[np.float64], most: int) -> Picture | None:
     level = 10 * np.log10(np.maximum(mel, 1e-12))
     shade = np.clip(1 + (level - level.max()) / QUIETEST, 0, 1)
     image = Image.fromarray(colormaps["magma"](shade.T[::-1], bytes=True)[..., :3])
-    return fit_picture(image.resize((max(240, len(mel)), HEIGHT)), COLUMNS, most)
+    return fit_picture(image.resize((max(240, len(mel)), HEIGHT)), columns, most)
 
 
-def _divisor(rate: int, count: int, most: int) -> int | None:
-    """Find by how much a sound must be slowed down to fit, as one channel; None: by too much."""
-    for divisor in range(1, max(1, rate // LOWEST_RATE) + 1):
-        if (count // divisor * 2 + 64) * 4 // 3 + 40 <= most:
-            return divisor
+def _smaller(rate: int, count: int, left: int) -> tuple[int, int] | None:
+    """Find by how much a sound must be slowed down to fit as one channel, and in how many bits.
+
+    8 bits only where the slowest is too large in 16; None where it is so in 8.
+    """
+    for bits in (16, 8):
+        for divisor in range(1, max(1, rate // LOWEST_RATE) + 1):
+            if (count // divisor * bits // 8 + 64) * 4 // 3 + 40 <= left:
+                return divisor, bits
     return None
 
 
-def _slower(file: wave.Wave_read, divisor: int) -> bytes:
+def _preview(file: wave.Wave_read, divisor: int, bits: int) -> bytes:
     """Give a WAV of one channel that keeps the mean of every `divisor` samples."""
-    buffer = BytesIO()
     file.rewind()
-    with wave.open(buffer, "wb") as small:
-        small.setnchannels(1)
-        small.setsampwidth(2)
-        small.setframerate(file.getframerate() // divisor)
-        block = divisor * (1 << 16)
-        while len(pulses := _mono(file, block)) >= divisor:
-            means = pulses[: len(pulses) // divisor * divisor].reshape(-1, divisor).mean(axis=1)
-            small.writeframes((means * 32767).astype("<i2").tobytes())
-    return buffer.getvalue()
+    rate, block = file.getframerate() // divisor, divisor * (1 << 16)
+    kept = []
+    while len(pulses := _mono(file, block)) >= divisor:
+        means = pulses[: len(pulses) // divisor * divisor].reshape(-1, divisor).mean(axis=1)
+        whole = (means * 32767).astype("<i2")
+        kept.append(whole.tobytes() if bits == 16 else _companded(whole).tobytes())
+    data = b"".join(kept)
+    form, size = (1, 2) if bits == 16 else (7, 1)  # PCM, mu-law
+    about = struct.pack("<HHIIHHH", form, 1, rate, rate * size, size, bits, 0)
+    parts = [(b"fmt ", about), (b"fact", struct.pack("<I", len(data) // size)), (b"data", data)]
+    body = b"".join(name + struct.pack("<I", len(held)) + held for name, held in parts)
+    return b"RIFF" + struct.pack("<I", 4 + len(body)) + b"WAVE" + body
+
+
+def _companded(pulses: NDArray[np.int16]) -> NDArray[np.uint8]:
+    """Give samples in 8 bits, finer where they are soft (ITU-T G.711, mu-law)."""
+    size = np.minimum(np.abs(pulses.astype(np.int32)), 32635) + 132
+    exponent = np.floor(np.log2(size)).astype(np.int32) - 7
+    mantissa = (size >> (exponent + 3)) & 15
+    sign = np.where(pulses < 0, 128, 0)
+    return np.asarray(255 - (sign | exponent << 4 | mantissa), np.uint8)

@@ -97,6 +97,9 @@ class TritonKernel(Kernel):
             return f"it runs on {' and '.join(served)}, not on {device!r}"
         if str(what.get("dtype")) == "torch.float64":
             return "it accumulates in float32: float64 is for dense, rows and merge"
+        dim = what.get("head_dim")
+        if isinstance(dim, int) and dim > 128:
+            return f"it takes head dimensions up to 128, not {dim}"
         return None
 
     def __call__(self, *tensors: Any, **attrs: Any) -> Any:

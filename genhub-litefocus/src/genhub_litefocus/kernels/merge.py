@@ -53,6 +53,8 @@ def focus_attention(
 def attend_with_sums(q: Tensor, k: Tensor, v: Tensor, scale: float | None) -> tuple[Tensor, Tensor]:
     """Attend, and give the log of each query's sum of exponentials: `[B, H, N, 1]`."""
     aten = torch.ops.aten
+    # Called below their checks, the fused kernels take it that a vector lies in one piece.
+    q, k, v = (x if x.stride(-1) == 1 else x.contiguous() for x in (q, k, v))
     if q.device.type == "cpu":
         out, sums = aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, scale=scale)
     elif q.dtype == torch.float32:

@@ -18,7 +18,6 @@ from genhub_litefocus.tones.world import (
     Beeps,
     Noise,
     Scene,
-    Steady,
     Sweep,
 )
 
@@ -30,7 +29,7 @@ EXTRA = 0.04  # share of the loudest level from which another tone is heard
 HISS = 0.055  # and from which noise is
 DIM = 0.25  # share of its usual level from which noise is heard
 OTHER = 0.5  # share of the noise that other bands may have
-LINE = {"low": 0.4, "middle": 0.25, "high": 0.15}  # share of a noise's power that only a tone has
+LINE = 0.45  # share of a noise's power from which one frequency is a tone and not chance
 EDGE = 3  # frames at either end whose spectra reach beyond the sound
 
 
@@ -82,10 +81,10 @@ def purity(ear: Ear, scene: Scene) -> Array:
 def _lines(ear: Ear, known: Array, band: str) -> Array:
     """Give the power of the tone in the noise of a band, 0 where no frequency stands out."""
     bins = ear.spectra.within(*BANDS[band])
-    power = around(np.where(known, 0, ear.spectra.power)[:, bins], 1.0)
+    power = around(np.where(known, 0, ear.spectra.power)[:, bins], 2.0)
     padded = np.pad(power, ((0, 0), (1, 1)))
     line = (padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]).max(1)
-    return np.where(line > LINE[band] * power.sum(1), line / LOBE, 0)
+    return np.where(line > LINE * power.sum(1), line / LOBE, 0)
 
 
 def _within(values: Array) -> Array:

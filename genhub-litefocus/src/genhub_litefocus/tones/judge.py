@@ -61,7 +61,7 @@ def judge(waveform: Array, caption: str, rate: int) -> list[Verdict]:
     wrong = dict(_faults(ear, scene))
     verdicts = []
     for begin, end in _windows(ear.seconds):
-        inside = (ear.times >= begin) & (ear.times < end)
+        inside = (ear.times >= begin) & (ear.times < (np.inf if end == ear.seconds else end))
         right = {name: not found[inside].any() for name, found in wrong.items()}
         verdicts.append(Verdict(begin, end, right))
     return verdicts
@@ -85,7 +85,7 @@ def _faults(ear: Ear, scene: Scene) -> Iterator[tuple[str, Array]]:
 def _windows(seconds: float) -> list[tuple[float, float]]:
     count = max(1, int((seconds + WINDOW - SHORTEST) / WINDOW))
     begins = [place * WINDOW for place in range(count)]
-    return [*pairwise(begins), (begins[-1], seconds + 1)]
+    return [*pairwise(begins), (begins[-1], seconds)]
 
 
 def tone_accuracy(sounds: Sequence[Array], captions: Sequence[str], rate: int) -> dict[str, float]:

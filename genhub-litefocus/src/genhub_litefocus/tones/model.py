@@ -16,7 +16,7 @@ from genhub.shapes import checkpoint, denoiser, export, tokenizer
 from genhub_litefocus.tones import world
 from genhub_litefocus.tones.pipeline import MelSynthesiser, TonesPipeline
 
-__all__ = ["ROWS", "assemble", "build_autoencoder", "build_denoiser", "load", "write"]
+__all__ = ["ROWS", "assemble", "build_autoencoder", "build_denoiser", "describe", "load", "write"]
 
 ROWS = 96  # of the latent of 9.6 seconds
 
@@ -79,9 +79,14 @@ def write(folder: Path, vae: nn.Module, parts: nn.ModuleDict, record: dict[str, 
         feature_extractor=None, requires_safety_checker=False,
     ).save_pretrained(new, safe_serialization=True)  # fmt: skip
     export.publish_names(new / "text_encoder" / "model.safetensors")
-    (new / "training.json").write_text(json.dumps(record, indent=1) + "\n")
-    (new / "README.md").write_text(_card(record))
+    describe(new, record)
     checkpoint.replace_folder(new, folder)
+
+
+def describe(folder: Path, record: dict[str, Any]) -> None:
+    """Write the training record and the model card of a folder."""
+    (folder / "training.json").write_text(json.dumps(record, indent=1) + "\n")
+    (folder / "README.md").write_text(_card(record))
 
 
 def load(folder: Path, dtype: torch.dtype) -> TonesPipeline:
@@ -97,8 +102,9 @@ def _card(record: dict[str, Any]) -> str:
     figures = "\n".join(f"| {name} | {value:.3g} |" for name, value in record["figures"].items())
     minutes = sum(record["seconds"].values()) / 60
     return CARD.format(
-        figures=figures, minutes=minutes, machine=record["machine"], forms=world.FORMS
-    )
+        figures=figures, minutes=minutes, machine=record["machine"], forms=world.FORMS,
+        note=record.get("note", ""),
+    )  # fmt: skip
 
 
 CARD = """---
@@ -124,7 +130,7 @@ Captions: {forms}.
 The training sounds are computed by a program; nothing was downloaded. `python -m
 genhub_litefocus.train_tones --out DIR` reproduces the training from nothing (this run took
 {minutes:.0f} minutes on {machine}); `training.json` holds the recipe, the curves and the versions.
-Weights are CC0.
+{note} Weights are CC0.
 
 | measured (accuracy: share of windows of 2 s that sound as their caption says) | |
 | --- | --- |

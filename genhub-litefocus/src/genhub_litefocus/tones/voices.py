@@ -6,6 +6,7 @@ Each function gives truth values [frames] of 25 ms, true where it is wrong.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -87,7 +88,7 @@ def rhythm(ear: Ear, beeps: Beeps) -> Array:
     longest, shortest = (1 + STRETCH) * period, (1 - STRETCH) * period
     onsets = found.onsets
     faults = [(0.0, onsets[0] - period)] if onsets[0] > longest + CUT else []
-    for here, after in zip(onsets[:-1], onsets[1:], strict=True):
+    for here, after in pairwise(onsets):
         if after - here > longest:
             faults.append((here + period, after))
         elif after - here < shortest:
@@ -108,7 +109,7 @@ def onset_errors(ear: Ear, beeps: Beeps) -> list[tuple[float, float]]:
 
 
 def _lengths(found: Beats, period: float, end: float) -> list[tuple[float, float]]:
-    """List beeps that are too short or too long; those cut off at either end can be too long only."""
+    """List beeps that are too short or too long; one that is cut off can be too long only."""
     least, most = (share * period for share in LENGTHS)
     faults = []
     for begin in found.onsets:
