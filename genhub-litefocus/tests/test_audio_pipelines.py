@@ -130,7 +130,9 @@ def test_below_the_trained_length_it_is_told_once_that_full_attention_is_as_good
     assert len(told) == 1 and told[0].levelname == "INFO"
 
 
-@pytest.mark.parametrize(("span", "calls"), [([0, 0.5], 2), ([0.5, 1], 2), ([0.25, 0.3], 1)])
+@pytest.mark.parametrize(
+    ("span", "calls"), [([0, 0.5], 2), ([0.5, 1], 2), ([0.25, 0.3], 1), ([0.95, 1], 1)]
+)
 def test_step_range_says_in_which_steps_it_takes_part(pipes, span, calls):
     pipe = pipes("audioldm2")
     with genhub.attach(pipe, [{**BLOCK, "step_range": span}]) as attached:

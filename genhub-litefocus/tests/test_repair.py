@@ -133,3 +133,21 @@ def test_heads_are_repaired_only_where_asked_and_restored(asked):
         assert {p.head_dim for p in processors} == ({32} if asked else {32, 48, 80})
         assert ("heads of 32 channels" in attached.report()) is asked
     assert heads(unet) == before
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: small_pipelines.audioldm2(gpt2="plain"), small_pipelines.musicldm]
+)
+def test_a_run_repairs_its_baseline_too(make, tmp_path, caplog):
+    config = {
+        "genhub": 1,
+        "attention": [BLOCK],
+        "input": {"prompts": ["rain"]},
+        "sampling": {"steps": 2, "seconds": 0.5},
+        "compare": ["baseline"],
+        "output": {"dir": str(tmp_path)},
+    }
+    caplog.set_level("INFO", logger="genhub")
+    run = genhub.run(config, pipeline=make(), quiet=True)
+    assert sorted(a.sample.variant for a in run.artifacts) == ["baseline", "main"]
+    assert "repaired" in caplog.text

@@ -28,7 +28,7 @@ PLAIN = {"type": "litefocus", "decode": "pipeline"}
         ({"same_frequency": False, "sparse_ratio": 0.0}, "none would be drawn"),
         ({"same_frequency": False, "max_compensation": 0}, "none would be drawn"),
         ({"step_range": [0.5, 0.5]}, "[0.5, 0.5] is no range"),
-        ({"step_range": [0.0, 1.5]}, "[0.0, 1.5] is no range"),
+        ({"step_range": [0.0, 1.5]}, "step_range.1 is 1.5; it must be at most 1"),
         ({"sampler": "given"}, "sampler: given and indices: [...] go together"),
         ({"indices": [1]}, "sampler: given and indices: [...] go together"),
         ({"sampler": "given", "indices": [4, 2, 4]}, "token 4 stands there twice"),
@@ -130,6 +130,12 @@ def test_min_seconds_needs_a_vocoder():
 def test_step_range_needs_a_scheduler():
     with pytest.raises(GenHubError, match=r"step_range is \[0.0, 0.5\], and .* has no scheduler"):
         genhub.attach(shapes.audioldm2(), [PLAIN | {"step_range": [0, 0.5]}], modality="audio")
+
+
+def test_the_published_sampler_needs_a_scheduler_to_start_from_a_seed():
+    block = PLAIN | {"sampler": "reference", "seed": 3}
+    with pytest.raises(GenHubError, match=r"seed is 3, and .*\n.* torch.manual_seed"):
+        genhub.attach(shapes.audioldm2(), [block], modality="audio")
 
 
 def test_streaming_needs_a_vocoder():

@@ -7,23 +7,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from genhub.api import Clock, Context, GenHubError
-from genhub_litefocus.grid import Settings, count_drawn, level_grid, rate_of
+from genhub.api import Clock, GenHubError
+from genhub_litefocus.grid import Settings, count_drawn, level_grid
 from genhub_litefocus.indices import focus_indices
 from genhub_litefocus.kernels.drivers import RowsKernel
 from genhub_litefocus.processor import FocusProcessor
 
-if TYPE_CHECKING:
-    from genhub_litefocus.plugin import LiteFocusConfig
-
-__all__ = ["TRAINED_SECONDS", "Focus", "settings_of"]
+__all__ = ["TRAINED_SECONDS", "Focus"]
 
 log = logging.getLogger("genhub")
+
+Key = tuple[int | str, ...]  # what a draw is a function of, beside the seed
 
 TRAINED_SECONDS = 10.24  # clips that AudioLDM, AudioLDM2 and MusicLDM were trained on
 
@@ -66,17 +65,20 @@ class Focus:
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def __call__(self, denoiser: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Ready the processors for a call with this sample."""
+        if not self.processors:
+            return
         sample = kwargs["sample"] if "sample" in kwargs else args[0]
         frames, freq_bins = self._grid(sample)
         active = self._takes_part(frames)
         self._check_in_place(denoiser)
         self._choose_kernels(sample)
+        moment = self._moment()
         for processor in self.processors:
             processor.active = active
             processor.frames, processor.freq_bins = level_grid(frames, freq_bins, processor.level)
             if active:
                 processor.calls += 1
-                processor.indices = self._indices(processor, sample.device)
+                processor.indices = self._indices(processor, moment, sample.device)
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle without the run: what is loaded again stands where it stood."""
@@ -108,6 +110,7 @@ class Focus:
     def _takes_part(self, frames: int) -> bool:
         settings, clock = self.settings, self.clock
         first, last = (round(share * clock.steps) for share in settings.step_range)
+        first = min(first, clock.steps - 1)  # a range that is too short for a step has one
         if not first <= clock.step < max(last, first + 1):
             return False
         if settings.rate is None:
@@ -155,7 +158,9 @@ class Focus:
                 name = type(processor.chosen).__name__
                 self._say(logging.WARNING, f"litefocus computes by rows, not {name}: {why_not}")
 
-    def _indices(self, processor: FocusProcessor, device: torch.device) -> Tensor | None:
+    def _indices(
+        self, processor: FocusProcessor, moment: Key, device: torch.device
+    ) -> Tensor | None:
         """Give the buffer of a processor's shared tokens, drawn anew where that is due."""
         settings = self.settings
         if not settings.cross_frequency:
@@ -171,16 +176,15 @@ class Focus:
             )
         each = settings.resample == "call"
         name = processor.path if each else f"{frames}x{freq_bins}"
-        due = (*self._moment(), frames, freq_bins, device)
+        due = (*moment, frames, freq_bins, device)
         if settings.sampler != "reference" and self._drawn.get(name) == due:
             return self._buffers[name]
-        key = (*self._moment(), processor.path) if each else self._moment()
-        drawn = self._draw(processor, count, key)
+        drawn = self._draw(processor, count, (*moment, processor.path) if each else moment)
         self._drawn[name] = due
         self._buffers[name] = _written(self._buffers.get(name), drawn, device)
         return self._buffers[name]
 
-    def _draw(self, processor: FocusProcessor, count: int, key: tuple[int | str, ...]) -> Tensor:
+    def _draw(self, processor: FocusProcessor, count: int, key: Key) -> Tensor:
         settings = self.settings
         tokens = processor.frames * processor.freq_bins
         if settings.indices is not None:
@@ -195,9 +199,9 @@ class Focus:
             seed=settings.seed, key=key, layout=settings.layout,
         )  # fmt: skip
 
-    def _moment(self) -> tuple[int | str, ...]:
+    def _moment(self) -> Key:
         """Name the step, by which draws differ; a loop without scheduler has its timestep."""
-        if self.settings.resample == "run":
+        if self.settings.resample == "run" or not self.settings.cross_frequency:
             return ()
         clock = self.clock
         return (clock.step,) if clock.timesteps is not None else (f"t={float(clock.t):g}",)
@@ -213,69 +217,6 @@ def _written(buffer: Tensor | None, drawn: Tensor, device: torch.device) -> Tens
     """Overwrite a buffer in place, so that captured graphs read the new draw; else make one."""
     if buffer is None or buffer.shape != drawn.shape or buffer.device != device:
         with torch.inference_mode(False):  # an inference tensor could not be overwritten later
-            return drawn.clone().to(device)
+            return drawn.clone().to(device)  # a slice would keep the whole permutation
     buffer.copy_(drawn, non_blocking=True)
     return buffer
-
-
-def settings_of(config: LiteFocusConfig, ctx: Context) -> Settings:
-    """Resolve what the config leaves to the pipeline; raises GenHubError for what cannot be."""
-    rate = rate_of(ctx.pipeline, ctx.facts.latent.factor)
-    _check(config, ctx, rate)
-    seed = config.seed if config.seed is not None else ctx.generator("litefocus").initial_seed()
-    fields = config.model_dump(exclude={"type", "where", "repair_heads", "decode"})
-    return Settings(
-        **{
-            **fields,
-            "indices": None if config.indices is None else tuple(config.indices),
-            "layout": "tf" if config.layout == "auto" else config.layout,
-            "seed": seed,
-            "reseed": config.seed if config.sampler == "reference" else None,
-            "rate": rate,
-        }
-    )
-
-
-def _check(config: LiteFocusConfig, ctx: Context, rate: float | None) -> None:
-    facts, name = ctx.facts, type(ctx.pipeline).__name__
-    if facts.latent.axes not in ("BCTF", "BCHW"):
-        raise GenHubError(
-            "GH407",
-            "litefocus needs a 2-D time x frequency latent; "
-            f"{name} has latents {facts.latent.axes} {list(facts.latent.shape)}",
-        )
-    if config.layout == "auto" and facts.latent.axes != "BCTF":
-        raise GenHubError(
-            "GH407",
-            f"litefocus cannot tell time from frequency: {name} is taken for a model of "
-            f"{facts.modality}s, with latents {list(facts.latent.shape)}",
-            hint="for mel spectrograms write, in the block of litefocus, layout: tf where latents "
-            "are [B, C, time, frequency], and layout: ft where they are [B, C, frequency, time]",
-        )
-    if config.streams and hasattr(ctx.pipeline, "vae") and not hasattr(ctx.pipeline, "vocoder"):
-        raise GenHubError(
-            "GH305",
-            f"litefocus.decode is stream, and {name} has no vocoder, which would make the sound",
-            hint="write decode: pipeline",
-        )
-    if config.min_seconds and rate is None:
-        raise GenHubError(
-            "GH302",
-            f"litefocus.min_seconds is {config.min_seconds:g}, and {name} has no vocoder that says "
-            "how many frames a second has",
-            hint="leave min_seconds out",
-        )
-    if tuple(config.step_range) != (0.0, 1.0) and not hasattr(ctx.pipeline, "scheduler"):
-        raise GenHubError(
-            "GH302",
-            f"litefocus.step_range is {list(config.step_range)}, and {name} has no scheduler that "
-            "says which step is computed",
-            hint="attach to the pipeline, or leave step_range out",
-        )
-    if config.sampler == "reference" and ctx.comm.world > 1:
-        raise GenHubError(
-            "GH404",
-            "sampler: reference draws in the order of calls from one generator, which "
-            f"{ctx.comm.world} ranks do not share",
-            hint="use sampler: random, whose draws are the same on every rank",
-        )

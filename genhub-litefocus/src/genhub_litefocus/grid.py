@@ -81,7 +81,7 @@ def _own_row(frames: int, window: int | None) -> float:
 
 def rate_of(pipeline: Any, factor: int) -> float | None:
     """Give a pipeline's latent frames per second, from its vocoder and its autoencoder's factor."""
-    config = getattr(getattr(pipeline, "vocoder", None), "config", None)
+    config: Any = getattr(getattr(pipeline, "vocoder", None), "config", None)
     if not hasattr(config, "upsample_rates") or not hasattr(config, "sampling_rate"):
         return None
     return float(config.sampling_rate / prod(config.upsample_rates) / factor)

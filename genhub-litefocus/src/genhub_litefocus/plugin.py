@@ -30,6 +30,8 @@ __all__ = ["LiteFocus", "LiteFocusConfig"]
 
 PAPER = "LiteFocus: Accelerated Diffusion Inference for Long Audio Synthesis (arXiv 2407.10468)"
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
 
 class LiteFocusConfig(PluginConfig):
     """Block `attention: - type: litefocus`.
@@ -105,7 +107,7 @@ class LiteFocusConfig(PluginConfig):
         description="for shorter sound the model's own attention is left as it is; 10.24, the "
         "length that AudioLDM models are trained on, is a good choice",
     )
-    step_range: tuple[float, float] = Field(
+    step_range: tuple[Share, Share] = Field(
         (0.0, 1.0), description="from which share of the denoising steps to which it takes part"
     )
     repair_heads: bool = Field(
@@ -128,8 +130,8 @@ class LiteFocusConfig(PluginConfig):
     @field_validator("step_range")
     @classmethod
     def _is_a_range(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if not 0 <= value[0] < value[1] <= 1:
-            raise ValueError(f"{list(value)} is no range: write two shares of 0 to 1, lower first")
+        if not value[0] < value[1]:
+            raise ValueError(f"{list(value)} is no range: write the lower share first")
         return value
 
     @field_validator("indices")
@@ -150,8 +152,7 @@ class LiteFocusConfig(PluginConfig):
         if (self.sampler == "given") != (self.indices is not None):
             raise ValueError("sampler: given and indices: [...] go together: write both or neither")
         if self.sampler == "given" and self.max_compensation is not None:
-            raise ValueError("max_compensation limits what is drawn, and indices are given: leave "
-                             "it out")  # fmt: skip
+            raise ValueError("max_compensation limits what is drawn; with indices, leave it out")
         if self.sampler == "reference" and self.resample != "call":
             raise ValueError(
                 f"sampler: reference draws for every call, so resample: {self.resample} has no "
@@ -202,8 +203,9 @@ class LiteFocus(AttentionMixer):
     def prepare(self, ctx: Context) -> Iterator[None]:
         """Repair what cannot run, and watch the lengths of the denoiser's calls."""
         from genhub_litefocus.decoding import streamed_decoding
-        from genhub_litefocus.focus import Focus, settings_of
+        from genhub_litefocus.focus import Focus
         from genhub_litefocus.repair import repaired
+        from genhub_litefocus.settings import settings_of
 
         settings = settings_of(self.config, ctx)
         with ExitStack() as stack:

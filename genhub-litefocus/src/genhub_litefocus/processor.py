@@ -38,7 +38,7 @@ def ineligible(attn: nn.Module) -> str | None:
         return f"{type(attn).__name__} is no attention of diffusers with processors"
     if type(attn.processor) not in (*_PLAIN, FocusProcessor):
         return f"its processor {type(attn.processor).__name__} does more than attention"
-    if attn.added_kv_proj_dim is not None:
+    if getattr(attn, "added_kv_proj_dim", None) is not None:
         return "has projections for added keys"
     return None
 

@@ -53,7 +53,7 @@ def _repairs(pipe: Any, heads: bool) -> list[Repair]:
 
 
 def _language_model(pipe: Any) -> Repair | None:
-    before = getattr(pipe, "language_model", None)
+    before: Any = getattr(pipe, "language_model", None)
     if type(before).__name__ != "GPT2Model":
         return None
     if hasattr(before, "_update_model_kwargs_for_generation"):
@@ -87,7 +87,7 @@ class _PooledFeatures:
 def _text_features(pipe: Any) -> Repair | None:
     import transformers
 
-    encoder = getattr(pipe, "text_encoder", None)
+    encoder: Any = getattr(pipe, "text_encoder", None)
     if type(pipe).__name__ != "MusicLDMPipeline" or not hasattr(encoder, "get_text_features"):
         return None
     if int(transformers.__version__.split(".")[0]) < 5 or "get_text_features" in vars(encoder):
