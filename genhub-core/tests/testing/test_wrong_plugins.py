@@ -35,6 +35,7 @@ MIXERS = {
     "locked": "attached model can be copied",
     "drawn": "plans are equal everywhere",
     "nameless": "report names its sites",
+    "unowned": "decode is owned",
 }
 
 SCHEDULERS = {

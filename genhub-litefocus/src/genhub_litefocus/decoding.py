@@ -120,10 +120,11 @@ class StreamedForward:
 
     def __call__(self, spectrogram: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Make the waveform [B, samples] of a mel picture [B, frames, bins]; or [frames, bins]."""
-        if args or kwargs or torch.is_grad_enabled():  # a piece already, or training
+        most = _frames_in(CHUNK_SECONDS, self.vocoder)
+        is_piece = bool(args or kwargs) or spectrogram.shape[-2] <= 2 * most
+        if is_piece or torch.is_grad_enabled():
             return self.forward(spectrogram, *args, **kwargs)
         mel = spectrogram if spectrogram.ndim == 3 else spectrogram[None]
-        most = _frames_in(CHUNK_SECONDS, self.vocoder)
         pieces = vocoder_stream.sounded(self.vocoder, [mel], most, self.forward)
         sound = torch.cat(list(pieces), 1)
         return sound if spectrogram.ndim == 3 else sound[0]

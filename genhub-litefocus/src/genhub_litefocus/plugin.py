@@ -44,7 +44,7 @@ class LiteFocusConfig(PluginConfig):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [
-                {"decode": "pipeline"},
+                {"sparse_ratio": 0.25},
                 {"sampler": "stratified", "duplicates": "union", "decode": "pipeline"},
                 {"time_window": 2, "max_compensation": 3, "resample": "run", "decode": "pipeline"},
             ]

@@ -31,7 +31,7 @@ from genhub_litefocus.spill import Stream, Workspace, widened
 __all__ = ["BLOCK", "decoded", "upscaling", "why_not"]
 
 BLOCK = 16 * 2**20  # bytes that a pass reads at a time
-KEYS = 1024  # tokens that attention looks at together
+QUERIES, KEYS = 4096, 1024  # tokens for which attention looks at tokens together
 
 LOCAL = (nn.Conv2d, nn.Upsample, nn.ReLU, nn.SiLU, nn.GELU, nn.Mish, nn.Identity)
 PLAIN = ("default", "group")  # ways of a resnet that add nothing where there is no time embedding
@@ -110,7 +110,7 @@ class _Walk:
         x = self._resnet(middle.resnets[0], x)
         for attention, resnet in zip(middle.attentions, middle.resnets[1:], strict=True):
             if attention is not None:
-                x = self._pass(attending(attention, x), [x])
+                x = self._pass(attending(attention, x), [x], most=QUERIES // x.bins)
             x = self._resnet(resnet, x)
         return x
 
@@ -133,10 +133,11 @@ class _Walk:
         halo: int = 0,
         scale: int = 1,
         *,
+        most: int | None = None,
         keep: bool = False,
     ) -> Stream:
         """Write what `local` makes of the inputs, which are given up unless `keep`."""
-        blocks = _passed(local, inputs, halo, scale)
+        blocks = _passed(local, inputs, halo, scale, most)
         made = self._workspace.store(blocks, inputs[0].frames * scale)
         for stream in () if keep else inputs:
             self._workspace.drop(stream)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from genhub.api import GenHubError, Site
+from genhub.api import AttentionMixer, GenHubError, Site
 from genhub.testing.guards import dice, reseed, watching
 from genhub.testing.plugins import PluginTests, complain, one_line
 
@@ -246,6 +246,16 @@ class AttentionMixerTests(PluginTests):
                 paths = [row.get("path") for row in rows]
             if set(paths) - {site.path for site in claim.sites} or len(set(paths)) < len(paths):
                 complain(f"{family}: report() gives rows for {paths}: one per site, with its path")
+
+    def test_decode_is_owned(self) -> None:
+        """A mixer that defines `decode` owns `vae-decode` with one config at least."""
+        if self.driver_class().decode is not AttentionMixer.decode and not any(
+            "vae-decode" in self.driver_class()(config).needs().owns for _, config in self.valid()
+        ):
+            complain(
+                "decode() is never called: needs() must own 'vae-decode' for it, and does so with "
+                "none of the configs"
+            )
 
     def use(self, config: Any) -> None:
         """Attach it, too, where a valid config attaches."""

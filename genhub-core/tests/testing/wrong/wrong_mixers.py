@@ -229,3 +229,8 @@ class Drawn(Honest):
 class Nameless(Honest):
     def report(self, built):
         return [{"path": site.module_path} for site in built]
+
+
+class Unowned(Honest):
+    def decode(self, latents, request, sink, ctx):
+        sink.write(latents)
