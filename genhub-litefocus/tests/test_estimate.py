@@ -92,20 +92,25 @@ def test_memory_is_that_of_what_is_held(published):
     assert held.fused < held.focus < 3 * held.fused
     assert held.picture_scores == (2048 * 16) ** 2 * 4
     assert held.files > 0
-    at_once = estimate(published, 81.92, LiteFocusConfig(decode="pipeline"))
-    assert at_once.memory.files == 0
+    assert held.decoding + held.files == held.picture
+
+
+def test_decoding_at_once_is_advised_against():
+    at_once = estimate(small_pipelines.audioldm2(), 60, LiteFocusConfig(decode="pipeline"))
+    assert at_once.memory.files == 0 and at_once.memory.decoding == at_once.memory.picture
     assert any("decode: stream" in said for said in at_once.advice)
 
 
-def test_what_does_not_fit_is_told_with_what_helps(published, monkeypatch):
+def test_what_does_not_fit_is_told_with_what_helps(monkeypatch):
     from genhub_litefocus import advice
 
-    monkeypatch.setattr(advice, "_device", lambda: ("this machine", 2 * 2**30))
-    (said,) = [s for s in estimate(published, 320).advice if "are needed" in s]
-    assert "this machine has 2.0 GiB" in said and "dtype: bf16" in said
+    pipe = small_pipelines.audioldm2()
+    monkeypatch.setattr(advice, "_device", lambda: ("this machine", 64 * 2**20))
+    (said,) = [s for s in estimate(pipe, 320).advice if "are needed" in s]
+    assert "this machine has 64.0 MiB" in said and "dtype: bf16" in said
     until = float(said.partition("enough for ")[2].partition(" s")[0])
     assert 10 < until < 320
-    assert not any("are needed" in s for s in estimate(published, 10).advice)
+    assert not any("are needed" in s for s in estimate(pipe, 10).advice)
 
 
 def test_short_sound_is_advised_against():
@@ -145,7 +150,9 @@ def test_text_shows_levels_totals_and_advice():
         ["1", "500", "8", "4000"],
         ["2", "250", "4", "1000"],
     ]
-    assert "litefocus" in text and "GiB" in text or "MiB" in text
+    assert any(line.startswith("litefocus ") for line in lines)
+    assert any(line.startswith("latent ") and line.endswith("KiB") for line in lines)
+    assert lines[-1].startswith("- ")
 
 
 @pytest.mark.parametrize(
