@@ -215,7 +215,7 @@ def _memory(skeleton: Skeleton, plan: Planned, call: Seen) -> Memory:
 
 def _decoding(skeleton: Skeleton, shape: tuple[int, ...]) -> tuple[int, int]:
     """Give what one layer of the autoencoder holds, and the scores of its attention unfused."""
-    vae = skeleton.vae
+    vae: Any = skeleton.vae
     if vae is None or not hasattr(vae, "decoder"):
         return 0, 0
     latents = torch.empty(shape, device="meta")
@@ -238,7 +238,7 @@ def _options(
         and _first_frames(plan) > 2 * window
     ):
         linear = {"time_window": window, "max_compensation": FEW_SHARED}
-    made = []
+    made: list[Option] = []
     for extra in (everywhere, linear, {**everywhere, **linear}):
         text = ", ".join(f"{key}: {_yaml(value)}" for key, value in extra.items())
         if extra and all(text != option.settings for option in made):
