@@ -42,7 +42,8 @@ HEAVY_CORE_TESTS = [
     "report",
 ]
 BROWSER_TESTS = "browser"  # and these Chromium
-NOT_ALONE = ["baselines", "focus_unet", "machine", "procgen_worker", "two_cores"]  # parts of benchmarks
+# Parts of benchmarks.
+NOT_ALONE = ["baselines", "focus_unet", "machine", "procgen_worker", "two_cores"]
 # What is measured by `coverage`, as coverage names it, and the tests that prove it.
 MEASURED = ["*/genhub/config/*", "*/genhub/plan/*", "*/genhub/registry.py"]
 LEAST_BRANCHES = 0.95

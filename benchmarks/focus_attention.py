@@ -27,7 +27,6 @@ from typing import Any
 
 import torch
 from baselines import litefocus
-from focus_unet import compare_unets
 from machine import describe
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
@@ -184,9 +183,9 @@ def compare(case: Case, rounds: int, device: str, memory: bool) -> list[dict[str
         }
         if PUBLISHED in taken:
             row["of the published form's speed"] = ratio(taken[PUBLISHED], times)
-        row["peak MB"] = (peak_of(case, name) if device == "cpu" else device_peak(runs[name]))
-        if not memory:
-            del row["peak MB"]
+        if memory:
+            on_cpu = device == "cpu"
+            row["peak MB"] = peak_of(case, name) if on_cpu else device_peak(runs[name])
         rows.append(row)
     return rows
 
@@ -307,6 +306,8 @@ def measured(options: argparse.Namespace) -> dict[str, object]:
         result["linear in time"] = [growth(options.rounds, device)]
         shown([*result["targets"], *result["linear in time"]])
     if not options.skip_unet:
+        from focus_unet import compare_unets  # brings diffusers along
+
         result["whole denoisers"] = compare_unets(options.quick, device)
         shown(result["whole denoisers"])
     return result

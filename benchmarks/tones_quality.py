@@ -31,8 +31,8 @@ STEPS, GUIDANCE = 12, 3.0
 VARIANTS: dict[str, dict[str, Any] | None] = {
     "full attention": None,
     "LiteFocus": {},
-    "LiteFocus, union": {"duplicates": "union"},
     "LiteFocus, banded": {"time_window": 64, "max_compensation": 256},
+    "LiteFocus, union": {"duplicates": "union"},
     "same frequency only": {"cross_frequency": False},
     "cross frequency only": {"same_frequency": False},
 }
@@ -73,20 +73,25 @@ def main() -> None:
     pipeline = Tones().load(torch.float32, "cpu")
     pipeline.set_progress_bar_config(disable=True)
     said = captions(1 if chosen.quick else chosen.captions)
-    lengths, steps = ((3.2,), 2) if chosen.quick else ((9.6, 80.0), STEPS)
-    rows = []
+    lengths, steps = ((3.2,), 2) if chosen.quick else ((80.0, 9.6), STEPS)
+    rows: list[dict[str, Any]] = []
     for seconds in lengths:
         for name, config in VARIANTS.items():
             shares = judged(pipeline, config, said, seconds, steps)
             rows.append({"seconds": seconds, "attention": name} | shares)
-            print(f"{seconds:5.1f} s  {name:22}", {k: round(v, 3) for k, v in shares.items()})
-    if chosen.quick:
-        return
+            shown = {figure: round(share, 3) for figure, share in shares.items()}
+            print(f"{seconds:5.1f} s  {name:22}", shown, flush=True)
+            if not chosen.quick:
+                write(said, rows)
+
+
+def write(said: Sequence[str], rows: Sequence[dict[str, Any]]) -> None:
+    """Write what has been judged so far: long sounds take their time."""
     record = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": describe(("torch", "diffusers", "genhub-core", "genhub-litefocus")),
         "captions": said,
-        "steps": steps,
+        "steps": STEPS,
         "guidance": GUIDANCE,
         "rows": rows,
     }

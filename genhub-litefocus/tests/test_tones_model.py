@@ -55,7 +55,7 @@ def test_it_sounds_as_captions_say(tones: TonesPipeline) -> None:
 
 def test_a_length_is_cut_to_the_sample(tones: TonesPipeline) -> None:
     made = tones("low noise", audio_length_in_s=1.2345, num_inference_steps=1, output_type="pt")
-    assert made.audios.shape == (1, round(1.2345 * sound.RATE))
+    assert made.audios.shape == (1, 19752)
     latents = tones("low noise", audio_length_in_s=1.6, num_inference_steps=1, output_type="latent")
     assert latents.audios.shape == (1, 4, 16, 16)
 

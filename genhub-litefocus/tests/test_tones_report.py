@@ -176,3 +176,15 @@ def test_drivers_and_hook_are_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_run_of_the_model_is_measured_and_reported(tmp_path: Path) -> None:
+    config = {
+        "genhub": 1, "task": "generate", "model": {"source": "tiny:tones"},
+        "input": {"prompts": ["a steady middle a tone"]}, "metrics": ["tone-accuracy"],
+        "sampling": {"steps": 1, "seconds": 2.0}, "output": {"dir": str(tmp_path)},
+    }  # fmt: skip
+    result = genhub.run(config, quiet=True)
+    assert 0 <= result.metrics["main"]["tone-accuracy/joint"] <= 1
+    page = result.report.read_text(encoding="utf-8")
+    assert "Tones, window by window" in page and "a steady middle a tone" in page

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
 
+from genhub.api import Artifact, GenHubError, Metric, Sample
+from genhub.metrics.measure import figures_of
 from genhub.metrics.pictures import psnr, ssim
 from genhub.registry import default
 
@@ -67,3 +72,24 @@ def test_shipped_metrics_say_what_they_need(name: str) -> None:
     metric = default().get("metrics").load(name)
     assert metric.goal == "max" and metric.summary
     assert metric.needs in ({"captions", "pictures"}, {"baseline", "pictures"})
+
+
+def test_a_metric_refuses_captions_of_another_world_and_others_take_all() -> None:
+    with pytest.raises(ValueError, match="dog"):
+        default().get("metrics").load("caption-accuracy")().check_caption("a dog")
+    assert default().get("metrics").load("psnr")().check_caption("a dog") is None
+
+
+@pytest.mark.parametrize(
+    ("judged", "kind"), [("pictures", "audio"), ("sounds", "image"), ("sounds", "video")]
+)
+def test_a_metric_says_that_it_cannot_judge_other_media(
+    judged: str, kind: Any, tmp_path: Path
+) -> None:
+    class Picky(Metric):
+        needs = frozenset({judged})
+
+    registry = SimpleNamespace(load=lambda name: Picky)
+    made = [Artifact("a", kind, Sample(0, 0), "")]
+    with pytest.raises(GenHubError, match=f"'picky' judges {judged}, and this run makes {kind}"):
+        figures_of(registry, "picky", SimpleNamespace(folder=tmp_path), made, [])

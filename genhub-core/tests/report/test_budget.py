@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import struct
 import wave
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,39 @@ def test_long_sounds_are_heard_as_previews_below_the_limit(tmp_path: Path) -> No
             assert heard.getnchannels() == 1 and 8000 <= heard.getframerate() <= 16_000
             assert heard.getnframes() / heard.getframerate() == pytest.approx(54, abs=0.01)
     assert "heard here as one channel" in text and "54.0 s, 48000 Hz, 2 channels" in text
+
+
+def test_a_sound_with_little_room_is_heard_in_eight_bits(tmp_path: Path) -> None:
+    runfolders.write_folder(tmp_path, {})
+    rate, seconds = 16_000, 30
+    pulses = 0.5 * np.sin(2 * np.pi * 440 * np.arange(seconds * rate) / rate)
+    sink = AudioSink(tmp_path, Request((Sample(0, 0),), {}), None, rate)
+    sink.write(pulses)
+    path = tmp_path / sink.close()[0].path
+    sound = embed_sound(path, Room(450_000, 1))
+    assert sound is not None and (sound.preview, sound.bits) == (8000, 8)
+    held = base64.b64decode((sound.uri or "").partition(",")[2])
+    form, channels, heard = struct.unpack("<HHI", held[20:28])
+    assert (form, channels, heard) == (7, 1, 8000)
+    code = ~np.frombuffer(held[-seconds * heard :], np.uint8)  # as ITU-T G.711 reads it
+    size = (((code & 15).astype(int) << 3) + 132 << (code >> 4 & 7).astype(int)) - 132
+    decoded = np.where(code & 128, -size, size) / 32768
+    expected = pulses.reshape(-1, 2).mean(axis=1)
+    assert np.abs(decoded - expected).max() < 0.02
+    assert embed_sound(path, Room(200_000, 1)).uri is None
+
+
+def test_long_sounds_are_drawn_over_the_whole_page(tmp_path: Path) -> None:
+    runfolders.write_folder(tmp_path, {})
+    widths = {}
+    for seconds in (19.0, 40.0):
+        sink = AudioSink(tmp_path, Request((Sample(int(seconds), 0),), {}), None, 8000)
+        sink.write(runfolders.tone(seconds, 8000))
+        sound = embed_sound(tmp_path / sink.close()[0].path, Room(4_000_000, 1))
+        assert sound is not None and sound.mel is not None
+        with Image.open(io.BytesIO(base64.b64decode(sound.mel.uri.partition(",")[2]))) as image:
+            widths[sound.is_long] = (image.width, sound.width, len(sound.envelope.split()))
+    assert widths == {False: (480, 480, 960), True: (960, 960, 1920)}
 
 
 def test_texts_that_take_too_much_leave_less_to_pictures(tmp_path: Path) -> None:

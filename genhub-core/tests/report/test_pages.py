@@ -203,3 +203,17 @@ def test_all_text_has_the_contrast_of_wcag_aa(scheme: str) -> None:
             assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
         for graphic in (colours["mark"], *COLOURS):
             assert contrast(graphic, colours[ground]) >= 3, (graphic, ground)
+
+
+def test_a_section_says_how_much_its_second_axis_spans(tmp_path: Path) -> None:
+    def marks(y_range: list[float] | None) -> set[str]:
+        section = {
+            "title": "t", "text": "", "table": None, "order": 50, "pictures": [],
+            "series": {"a": [[0, 0.1], [1, 0.2]]}, "axes": ["x", "y"], "joined": True,
+        }  # fmt: skip
+        section |= {} if y_range is None else {"y_range": y_range}
+        folder = runfolders.write_folder(tmp_path / str(y_range), {"sections": [section]})
+        return set(re.findall(r">([\u2212\d.]+)</text>", write_report(folder).read_text()))
+
+    assert {"40", "\u221240"} <= marks([-50, 50])
+    assert "40" not in marks(None)

@@ -21,6 +21,7 @@ from genhub.registry import Registries
 
 __all__ = ["Order", "folder_for", "hooks_for"]
 
+EMBEDDED = "tiny:"
 PROGRESS = "genhub-core:progress"
 
 
@@ -66,10 +67,18 @@ def folder_for(order: Order, target: Target) -> RunFolder:
     return RunFolder.create(parent, config.name or "run", digest, hide, written)
 
 
+def _used(order: Order, loaded: Loaded) -> set[str]:
+    """Name the distributions of the drivers, the metrics and the embedded model of a config."""
+    used = {driver.entry.dist for driver in loaded.drivers}
+    named = [("metrics", name) for name in loaded.config.metrics]
+    if order.pipeline is None and loaded.config.model.source.startswith(EMBEDDED):
+        named.append(("models", loaded.config.model.source.removeprefix(EMBEDDED)))
+    return used | {order.registries.get(kind).find(name).dist for kind, name in named}
+
+
 def hooks_for(order: Order, loaded: Loaded, first: bool = True) -> Hooks:
     """Give the hook plugins of a run; ranks other than the `first` hear of plans alone."""
-    used = {driver.entry.dist for driver in loaded.drivers}
-    hooks = Hooks(loaded.config.hooks, used, order.registries, loaded.config.strict)
+    hooks = Hooks(loaded.config.hooks, _used(order, loaded), order.registries, loaded.config.strict)
     if not first:
         hooks.keep_only("genhub_plan", "genhub_attached")
     elif order.quiet:

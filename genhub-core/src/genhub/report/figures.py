@@ -49,7 +49,8 @@ def lines_figure(
 ) -> str:
     """Draw (x, y) points, joined to one line per series, and give the `<svg>` element.
 
-    `y_range` is the least that the y axis spans. `salt` tells figures of the same names in one page apart.
+    `y_range` is the least that the y axis spans. `salt` tells figures of the same names in one
+    page apart.
     """
     from matplotlib.ticker import MaxNLocator
 

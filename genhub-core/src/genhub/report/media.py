@@ -136,7 +136,7 @@ def fit_picture(image: Any, side: int, most: int) -> Picture | None:
             scale = max(1, round(side / longer))  # whole pixels stay square
             return Picture(uri, width * scale, height * scale, pixelated=True)
     shown = min(1.0, 1.5 * side / longer) if longer > SMALL else side / longer
-    for limit in (min(longer, SIDES[0]), *(s for s in SIDES[1:] if s < longer)):
+    for limit in (min(longer, max(SIDES[0], side)), *(s for s in SIDES[1:] if s < longer)):
         size = (max(1, width * limit // longer), max(1, height * limit // longer))
         if size[0] * size[1] * LEAST_BITS / 8 * 4 / 3 > most:
             continue

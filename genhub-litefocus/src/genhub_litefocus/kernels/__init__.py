@@ -1,0 +1,1 @@
+"""Kernels of LiteFocus attention, each checked against `genhub_litefocus.reference`."""

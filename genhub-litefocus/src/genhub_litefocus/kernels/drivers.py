@@ -56,8 +56,8 @@ class MergeKernel(Kernel):
             return f"no fused attention on {device!r} returns its log-sum-exp"
         if str(dtype) == "torch.float64":
             return "no fused attention on CUDA serves float64"
-        if isinstance(dim, int) and dim % 8:
-            return f"fused attention on CUDA wants head dimensions divisible by 8, not {dim}"
+        if isinstance(dim, int) and (dim % 8 or dim > 256):
+            return f"fused attention on CUDA wants multiples of 8 up to 256 for heads, not {dim}"
         return None
 
     def __call__(self, *tensors: Any, **attrs: Any) -> Any:

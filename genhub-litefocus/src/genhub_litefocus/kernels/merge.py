@@ -41,7 +41,8 @@ def focus_attention(
             q, k, v, indices, freq_bins=freq_bins, scale=scale, same_frequency=same_frequency,
             duplicates=duplicates, layout=layout, time_window=time_window,
         )  # fmt: skip
-    own, own_sum = attend_with_sums(*(by_row(x, freq_bins, layout) for x in (q, k, v)), scale)
+    q_rows, k_rows, v_rows = (by_row(x, freq_bins, layout) for x in (q, k, v))
+    own, own_sum = attend_with_sums(q_rows, k_rows, v_rows, scale)
     own, own_sum = (in_order(x, freq_bins, layout) for x in (own, own_sum))
     shared, shared_sum = attend_with_sums(
         q, k.index_select(2, indices), v.index_select(2, indices), scale

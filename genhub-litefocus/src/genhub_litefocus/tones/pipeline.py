@@ -98,7 +98,8 @@ class TonesPipeline(StableDiffusionPipeline):
         if not audio_length_in_s > 0:
             raise ValueError(f"audio_length_in_s is {audio_length_in_s}: it must be above 0.")
         grain = 2 * self.vae_scale_factor  # frames: the stock pipeline takes multiples of 8
-        frames = -(-round(audio_length_in_s * RATE) // (mel.HOP * grain)) * grain
+        samples = int(audio_length_in_s * RATE)
+        frames = -(-samples // (mel.HOP * grain)) * grain
         made = super().__call__(
             prompt, frames, mel.BANDS, num_inference_steps, guidance_scale=guidance_scale,
             negative_prompt=negative_prompt, num_images_per_prompt=num_waveforms_per_prompt,
@@ -108,7 +109,7 @@ class TonesPipeline(StableDiffusionPipeline):
         sounds: Any = made.images
         if output_type != "latent":
             picture = self.vae.decode(sounds / self.vae.config.scaling_factor).sample
-            sounds = self.vocoder(picture[:, 0])[:, : round(audio_length_in_s * RATE)]
+            sounds = self.vocoder(picture[:, 0])[:, :samples]
             if output_type == "np":
                 sounds = np.asarray(sounds.cpu())
         return AudioPipelineOutput(audios=sounds) if return_dict else (sounds,)
