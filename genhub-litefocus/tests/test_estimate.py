@@ -189,6 +189,41 @@ def test_a_folder_that_is_no_pipeline_is_told(tmp_path):
         estimate(folder, 10)
 
 
+@pytest.fixture
+def hub_cache(tmp_path, monkeypatch):
+    """Give a cache of the hub that holds the configs of one repository, and no way online."""
+    from huggingface_hub import constants
+
+    repository = tmp_path / "models--someone--audioldm2"
+    audioldm2_folder(repository / "snapshots" / ("0" * 40))
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0" * 40)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+
+def test_a_hub_repository_is_read_from_the_cache(hub_cache):
+    assert estimate("someone/audioldm2", 5).levels[0].attentions == 20
+
+
+def test_a_hub_repository_that_cannot_be_reached_is_told(hub_cache):
+    with pytest.raises(genhub.GenHubError, match="someone/else is not in the local cache") as told:
+        estimate("someone/else", 5)
+    assert told.value.problems[0].code == "GH503"
+
+
+def test_a_sequence_without_frequencies_is_refused():
+    from diffusers import StableAudioDiTModel
+
+    denoiser = StableAudioDiTModel(
+        sample_size=4, in_channels=3, num_layers=1, attention_head_dim=4, num_attention_heads=2,
+        num_key_value_attention_heads=1, out_channels=3, cross_attention_dim=4,
+        time_proj_dim=8, global_states_input_dim=8, cross_attention_input_dim=4,
+    )  # fmt: skip
+    with pytest.raises(genhub.GenHubError, match="2-D time x frequency latent"):
+        estimate(denoiser, 20)
+
+
 def test_a_length_that_is_none_is_told():
     with pytest.raises(ValueError, match="seconds is 0: it must be above 0"):
         estimate(small_pipelines.audioldm2(), 0)

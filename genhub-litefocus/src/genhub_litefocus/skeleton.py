@@ -194,7 +194,7 @@ def _from_hub(source: str, name: str) -> Path:
         )
     try:
         return Path(hf_hub_download(source, name))
-    except (LocalEntryNotFoundError, OSError, HFValidationError) as error:
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, HFValidationError) as error:
         if isinstance(error, HfHubHTTPError):
             message = f"{source} on the hub cannot be read: it has no {name}, or is private"
             raise GenHubError("GH506", message) from error
