@@ -95,7 +95,7 @@ def estimate(
     """Estimate one denoiser call, and the decoding, of `seconds` of sound without making any.
 
     `source` is a pipeline, a denoiser, a model folder, `tiny:NAME` or a hub id; only its configs
-    are used, weights are neither read nor needed. `config` is a LiteFocusConfig or the fields of
+    are used, weights are not needed. `config` is a LiteFocusConfig or the fields of
     its block (None: the published ones). Counted are matrix products and convolutions, two FLOP
     per multiply-add, for one sample; guidance doubles them.
 
