@@ -150,6 +150,41 @@ def test_three_simulated_devices_draw_two_steps_at_once(tmp_path: Path) -> None:
     assert result.metrics["main"]["psnr"] > 25
 
 
+def test_long_sound_is_judged_beside_full_attention(tmp_path: Path) -> None:
+    result = genhub.run(
+        EXAMPLES / "long-audio.yaml",
+        set={"output.dir": str(tmp_path), "sampling.seconds": 6.4, "sampling.steps": 4},
+    )
+    assert [a.kind for a in result.artifacts] == ["audio"] * 2
+    assert set(result.metrics) == {"main", "baseline"}
+    assert all("tone-accuracy/joint" in figures for figures in result.metrics.values())
+    page = (result.folder / "report.html").read_text()
+    assert "litefocus" in page and "<audio" in page
+
+
+@pytest.mark.parametrize("simulate", [False, True], ids=["processes", "threads"])
+def test_long_sound_is_made_by_two_pieces_of_a_sparse_denoiser(
+    tmp_path: Path, simulate: bool
+) -> None:
+    result = genhub.run(
+        EXAMPLES / "long-audio-async.yaml",
+        set={
+            "output.dir": str(tmp_path),
+            "launch": {"processes": 2, "simulate": simulate},
+            "sampling.seconds": 6.4,
+            "sampling.steps": 8,
+        },
+    )
+    assert len(result.artifacts) == 2
+    # Three windows of two seconds: what they sound like is heard in most of them.
+    assert result.metrics["main"]["tone-accuracy/pitch"] > 0.5
+    manifest = json.loads((result.folder / "manifest.json").read_text())
+    held = manifest["variants"]["main"]
+    assert (
+        held["sites"] == {"litefocus": 5} and held["kernels"]["focus_attention"]["impl"] == "rows"
+    )
+
+
 def test_a_grid_of_contexts_shows_which_levels_are_hard(tmp_path: Path) -> None:
     small = {"output.dir": str(tmp_path), "task.steps": 400, "task.film_steps": 20}
     result = genhub.run(EXAMPLES / "procgen-contexts.yaml", set=small)

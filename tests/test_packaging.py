@@ -13,10 +13,11 @@ import pytest
 PACKAGES = {
     "genhub-core": "genhub",
     "genhub-linfusion": "genhub_linfusion",
+    "genhub-litefocus": "genhub_litefocus",
     "genhub-asyncdiff": "genhub_asyncdiff",
     "genhub-cprocgen": "genhub_cprocgen",
 }
-WITH_WEIGHTS = ("genhub-core", "genhub-linfusion")
+WITH_WEIGHTS = ("genhub-core", "genhub-linfusion", "genhub-litefocus")
 
 
 def _files(distribution: str) -> list[str]:
@@ -73,6 +74,8 @@ def test_shipped_weights_stay_small() -> None:
     shapes = Path(str(files("genhub.shapes"))) / "model"
     size = sum(path.stat().st_size for path in shapes.rglob("*.safetensors"))
     assert size <= 12 * 2**20
+    tones = Path(str(files("genhub_litefocus.tones"))) / "weights"
+    assert 0 < sum(path.stat().st_size for path in tones.rglob("*.safetensors")) <= 8 * 2**20
 
 
 def test_the_games_need_numpy_and_gymnasium_only_and_little_room() -> None:
