@@ -196,15 +196,9 @@ def compare(case: Case, rounds: int, device: str, memory: bool) -> list[dict[str
         }
         if PUBLISHED in taken:
             row["of the published form's speed"] = ratio(taken[PUBLISHED], times)
-<<<<<<< HEAD
-        row["peak MB"] = peak_of(case, name) if device == "cpu" else device_peak(runs[name])
-        if not memory:
-            del row["peak MB"]
-=======
         if memory:
             on_cpu = device == "cpu"
             row["peak MB"] = peak_of(case, name) if on_cpu else device_peak(runs[name])
->>>>>>> main
         rows.append(row)
     return rows
 

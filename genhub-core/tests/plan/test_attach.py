@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import copy
+import gc
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import drivers
@@ -75,6 +77,22 @@ def test_a_bare_denoiser_can_be_attached_to(registries):
             assert not torch.equal(unet(*call).sample, plain)
             assert attached.context.pipeline is unet
         assert torch.equal(unet(*call).sample, plain)
+
+
+def test_what_is_attached_stays_while_nobody_keeps_its_handle():
+    left = []
+
+    class Preparing(drivers.Gain):
+        @contextmanager
+        def prepare(self, ctx):
+            yield
+            left.append(ctx)
+
+    unet = tiny.sd()
+    attach(unet, [Preparing()])
+    gc.collect()
+    assert left == []
+    assert isinstance(unet.get_submodule(FIRST).processor, drivers.GainProcessor)
 
 
 def test_driver_objects_are_taken_as_they_are():

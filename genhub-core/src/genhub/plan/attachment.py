@@ -293,6 +293,7 @@ def install(
         attached = Attached(plan, context, built, originals, installed, ticker, ExitStack())
         attached.verify()
         attached._undo = stack.pop_all()
+        ticker.owner = attached
     return attached
 
 

@@ -90,6 +90,7 @@ class Ticker:
         self._denoisers = denoisers
         self._before_call = before_call
         self._new_generation = new_generation
+        self.owner: Any = None  # lives as long as the hooks: who attaches need not keep a name
         self._scheduler: Any = None
         self._hooks: list[tuple[Any, _DenoiserHook]] = []
         self._branches: list[_BranchTeller] = []
@@ -116,7 +117,7 @@ class Ticker:
         for handle, _ in self._hooks:
             handle.remove()
         self._follow(None)
-        self._hooks, self._branches = [], []
+        self._hooks, self._branches, self.owner = [], [], None
 
     @property
     def in_place(self) -> bool:
