@@ -85,8 +85,10 @@ def test_what_is_attached_stays_while_nobody_keeps_its_handle():
     class Preparing(drivers.Gain):
         @contextmanager
         def prepare(self, ctx):
-            yield
-            left.append(ctx)
+            try:
+                yield
+            finally:
+                left.append(ctx)
 
     unet = tiny.sd()
     attach(unet, [Preparing()])
