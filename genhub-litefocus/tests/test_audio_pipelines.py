@@ -122,6 +122,28 @@ def test_short_sound_is_the_models_own_below_min_seconds(pipes, caplog):
         assert {processor.calls for processor in rows} == {2}
 
 
+@pytest.mark.parametrize(
+    ("fields", "share", "told"),
+    [
+        ({"min_seconds": 1.2}, 0.0, "steps aside"),
+        ({"step_range": [0.25, 0.5]}, 0.25, None),
+        ({"min_seconds": 0.5}, 1.0, None),
+    ],
+)
+def test_costs_are_those_of_the_steps_in_which_it_takes_part(pipes, fields, share, told):
+    def cost(attached):
+        return sum(cost.flops for cost in attached.costs().values())
+
+    with genhub.attach(pipes("audioldm2"), [BLOCK], seconds=1.0) as attached:
+        sparse, full = cost(attached), sum(c.flops for c in attached.costs_before().values())
+    assert sparse < 0.9 * full
+    with genhub.attach(pipes("audioldm2"), [BLOCK | fields], seconds=1.0) as attached:
+        assert cost(attached) == pytest.approx(full - share * (full - sparse), rel=1e-6)
+        assert ("steps aside" in attached.report()) is (told is not None)
+        sound(pipes("audioldm2"), seconds=1.2)
+        assert "steps aside" not in attached.report()
+
+
 def test_below_the_trained_length_it_is_told_once_that_full_attention_is_as_good(pipes, caplog):
     caplog.set_level("INFO", logger="genhub")
     with genhub.attach(pipes("audioldm2"), [BLOCK]):

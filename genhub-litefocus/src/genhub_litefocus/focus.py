@@ -72,9 +72,10 @@ class Focus:
         active = self._takes_part(frames)
         self._check_in_place(denoiser)
         self._choose_kernels(sample)
-        moment = self._moment()
+        moment, share = self._moment(), self.settings.share(frames)
         for processor in self.processors:
             processor.active = active
+            processor.share = share
             processor.frames, processor.freq_bins = level_grid(frames, freq_bins, processor.level)
             if active:
                 processor.calls += 1
@@ -116,7 +117,7 @@ class Focus:
         if settings.rate is None:
             return True
         seconds = frames / settings.rate
-        if seconds < settings.min_seconds - 1e-9:
+        if settings.too_short(frames):
             self._say(
                 logging.INFO, f"litefocus steps aside: {seconds:.2f} s of sound are below "
                 f"min_seconds ({settings.min_seconds:g})",
@@ -169,10 +170,12 @@ class Focus:
         tokens = frames * freq_bins
         count = count_drawn(settings, tokens)
         if count == 0 and not settings.same_frequency:
-            raise ValueError(
-                f"{processor.path} has {tokens} tokens, of which sparse_ratio "
-                f"{settings.sparse_ratio:g} draws none, and same_frequency is off: a token would "
-                "see nothing"
+            raise GenHubError(
+                "GH302",
+                f"litefocus.sparse_ratio is {settings.sparse_ratio:g}, which draws none of the "
+                f"{tokens} tokens of {processor.path}, and same_frequency is off: a token would "
+                "see nothing",
+                hint="raise sparse_ratio, or leave same_frequency on",
             )
         each = settings.resample == "call"
         name = processor.path if each else f"{frames}x{freq_bins}"
@@ -189,9 +192,11 @@ class Focus:
         tokens = processor.frames * processor.freq_bins
         if settings.indices is not None:
             if count and max(settings.indices) >= tokens:
-                raise ValueError(
+                raise GenHubError(
+                    "GH302",
                     f"litefocus.indices hold token {max(settings.indices)}, and {processor.path} "
-                    f"(level {processor.level}) has {tokens}: tokens are numbered from 0"
+                    f"(level {processor.level}) has {tokens}: tokens are numbered from 0",
+                    hint=f"give numbers up to {tokens - 1}, or make the sound longer",
                 )
             return torch.tensor(settings.indices, dtype=torch.int64)
         return focus_indices(

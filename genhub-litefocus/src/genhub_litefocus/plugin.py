@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -151,20 +151,62 @@ class LiteFocusConfig(PluginConfig):
             )
         if (self.sampler == "given") != (self.indices is not None):
             raise ValueError("sampler: given and indices: [...] go together: write both or neither")
-        if self.sampler == "given" and self.max_compensation is not None:
-            raise ValueError("max_compensation limits what is drawn; with indices, leave it out")
         if self.sampler == "reference" and self.resample != "call":
             raise ValueError(
                 f"sampler: reference draws for every call, so resample: {self.resample} has no "
                 "meaning: use sampler: random"
             )
-        drawn = self.sampler == "given" or (self.sparse_ratio > 0 and self.max_compensation != 0)
-        if not (self.same_frequency or drawn):
+        if not self.same_frequency and self.sampler == "given" and not self.indices:
+            raise ValueError(
+                "without same_frequency a token sees the tokens of indices alone, and none stands "
+                "there: give some"
+            )
+        if not self.same_frequency and (self.sparse_ratio == 0 or self.max_compensation == 0):
             raise ValueError(
                 "without same_frequency a token sees drawn tokens alone, and none would be drawn: "
                 "raise sparse_ratio or max_compensation above 0"
             )
         return self
+
+    @model_validator(mode="after")
+    def _has_no_idle_fields(self) -> LiteFocusConfig:
+        for off, why, names in _IDLE:
+            if not off(self):
+                continue
+            idle = [name for name in names if getattr(self, name) != _default_of(name)]
+            if idle:
+                verb, it = ("has", "it") if len(idle) == 1 else ("have", "them")
+                raise ValueError(f"{why}, so {' and '.join(idle)} {verb} no effect: leave {it} out")
+        return self
+
+
+def _default_of(field: str) -> Any:
+    return LiteFocusConfig.model_fields[field].default
+
+
+# When a field would be read by nothing: the condition, in words, and the fields.
+_IDLE: tuple[tuple[Callable[[LiteFocusConfig], bool], str, tuple[str, ...]], ...] = (
+    (
+        lambda config: not config.same_frequency,
+        "same_frequency is off",
+        ("time_window",),
+    ),
+    (
+        lambda config: not config.cross_frequency,
+        "cross_frequency is off",
+        ("indices", "max_compensation", "seed"),
+    ),
+    (
+        lambda config: config.sampler == "given",
+        "sampler: given draws nothing",
+        ("sparse_ratio", "max_compensation", "resample", "seed"),
+    ),
+    (
+        lambda config: config.sampler == "strided",
+        "sampler: strided has no chance in it",
+        ("resample", "seed"),
+    ),
+)
 
 
 class LiteFocus(AttentionMixer):
@@ -225,6 +267,7 @@ class LiteFocus(AttentionMixer):
     def build(self, site: Site, attn: nn.Module, ctx: Context) -> FocusProcessor:
         """Make the processor of one site; it starts with the size that the plan has seen."""
         from genhub_litefocus.processor import FocusProcessor
+        from genhub_litefocus.settings import planned_share
 
         focus = self.focus[site.component]
         kernel = ctx.kernel(
@@ -232,6 +275,7 @@ class LiteFocus(AttentionMixer):
             time_window=self.config.time_window,
         )  # fmt: skip
         built = FocusProcessor(attn, site.module_path, site.level or 0, focus.settings, kernel)
+        built.share = planned_share(focus.settings, ctx)
         focus.add(built)
         return built
 
@@ -242,14 +286,18 @@ class LiteFocus(AttentionMixer):
         decode_to_sink(latents, request, sink, ctx)
 
     def macs(self, site: Site, attn: nn.Module, built: FocusProcessor) -> int | None:
-        """Count four projections, and scores and values of the keys that a query sees."""
+        """Count four projections, and scores and values of the keys that a query sees.
+
+        Where it steps aside, and in the steps outside its range, those are all.
+        """
         if site.tokens is None or site.grid is None:
             return None
-        from genhub_litefocus.grid import keys_per_query
+        from genhub_litefocus.grid import keys_on_average
 
         inner = attn.inner_dim
         projections = 2 * site.channels * inner + 2 * site.channels * inner
-        keys = keys_per_query(built.settings, *built.settings.oriented(*site.grid))
+        grid = built.settings.oriented(*site.grid)
+        keys = keys_on_average(built.settings, *grid, built.share)
         return site.tokens * projections + round(2 * inner * site.tokens * keys)
 
     def reset(self) -> None:
