@@ -185,8 +185,10 @@ def test_two_blocks_that_both_stream_are_told_that_one_is_enough():
         {"type": "litefocus", "where": {"level": 2}},
     ]
     unet = shapes.audioldm2((None, 6))
-    with pytest.raises(GenHubError, match="both own vae-decode"):
+    with pytest.raises(GenHubError, match="both own vae-decode") as caught:
         genhub.attach(unet, blocks, modality="audio")
+    told = "write 'decode: pipeline' in the block of 'litefocus[1]' or 'decode: pipeline' in"
+    assert told in str(caught.value)
     blocks[1]["decode"] = "pipeline"
     with genhub.attach(unet, blocks, modality="audio") as attached:
         shapes.call(unet, 9, 16)

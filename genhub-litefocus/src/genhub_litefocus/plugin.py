@@ -225,7 +225,7 @@ class LiteFocus(AttentionMixer):
     def needs(self) -> Needs:
         """Ask for whole sequences, and for the decoding where it is streamed."""
         owns = frozenset({"vae-decode"} if self.config.streams else ())
-        return Needs(sequence="whole", owns=owns)
+        return Needs(sequence="whole", owns=owns, disown="decode: pipeline" if owns else "")
 
     def accepts(self, site: Site, attn: nn.Module) -> str | None:
         """Take self-attention over a grid of time and frequency."""
