@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import small_pipelines
 import torch
 
 import genhub
+from genhub_litefocus.focus import Focus
 
 BLOCK = {"type": "litefocus", "decode": "pipeline"}
 MAKERS = {
@@ -160,6 +163,29 @@ def test_step_range_says_in_which_steps_it_takes_part(pipes, span, calls):
     with genhub.attach(pipe, [{**BLOCK, "step_range": span}]) as attached:
         sound(pipe, steps=4)
         assert {p.calls for p in attached.driver("litefocus").focus["unet"].processors} == {calls}
+
+
+def test_a_copied_pipeline_draws_by_its_own_steps_and_says_what_it_cannot_obey(pipes, caplog):
+    pipe = pipes("audioldm2")
+    plain = sound(pipe, steps=3)
+    with genhub.attach(pipe, [{**BLOCK, "step_range": [0, 0.5]}]):
+        sound(pipe, steps=3)
+        twin = copy.deepcopy(pipe)
+    (hook,) = (h for h in twin.unet._forward_pre_hooks.values() if isinstance(h, Focus))
+    drawn = []
+    for processor in hook.processors[:1]:
+        kernel = processor.chosen
+
+        def noting(q, k, v, indices, *, _kernel=kernel, **attrs):
+            drawn.append(indices.clone())
+            return _kernel(q, k, v, indices, **attrs)
+
+        noting.supports = kernel.supports
+        processor.kernel = processor.chosen = noting
+    first, again = sound(twin, steps=3), sound(twin, steps=3)
+    assert not np.array_equal(first, plain) and np.array_equal(first, again)
+    assert len(drawn) == 6 and not torch.equal(drawn[0], drawn[1])
+    assert caplog.text.count("a copy of unet does not know its step") == 1
 
 
 def test_a_run_writes_a_wave_file(tmp_path, pipes):

@@ -122,6 +122,12 @@ def heads(unet):
     return {name: (attn.heads, round(attn.scale, 6)) for name, attn in attentions}
 
 
+def test_heads_that_need_no_repair_are_told(caplog):
+    pipe = small_pipelines.audioldm2()
+    with genhub.attach(pipe, [BLOCK | {"repair_heads": True}]):
+        assert "repair_heads has nothing to repair: AudioLDM2Pipeline has no" in caplog.text
+
+
 @pytest.mark.parametrize("asked", [False, True])
 def test_heads_are_repaired_only_where_asked_and_restored(asked):
     with torch.device("meta"):

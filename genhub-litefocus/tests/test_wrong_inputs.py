@@ -57,6 +57,7 @@ PLAIN = {"type": "litefocus", "decode": "pipeline"}
         ({"cross_frequency": False, "seed": 4}, "cross_frequency is off, so seed has no effect"),
         ({"sampler": "reference", "resample": "run"}, "resample: run has no meaning"),
         ({"time_window": 0}, "time_window is 0"),
+        ({"decode": "stream", "layout": "ft"}, "goes along axis 2 of the latents, which is freq"),
         ({"where": {"level": 7}}, "selects none of the"),
         ({"where": {"level": 0}}, "selects none of the"),
     ],
@@ -176,7 +177,9 @@ def test_the_published_sampler_needs_a_scheduler_to_start_from_a_seed():
 def test_streaming_needs_a_vocoder():
     pipeline = SimpleNamespace(unet=shapes.audioldm2(), vae=torch.nn.Identity())
     with pytest.raises(GenHubError, match=r"decode is stream.*\n  write decode: pipeline"):
-        genhub.attach(pipeline, [{"type": "litefocus"}], modality="audio")
+        genhub.attach(pipeline, [{"type": "litefocus", "decode": "stream"}], modality="audio")
+    with genhub.attach(pipeline, [{"type": "litefocus"}], modality="audio") as attached:
+        assert attached.decoder is None
 
 
 def test_two_blocks_that_both_stream_are_told_that_one_is_enough():

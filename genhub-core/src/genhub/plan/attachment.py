@@ -68,7 +68,8 @@ class Attached:
         """Give the mixer that makes media of latents in place of the pipeline, if there is one."""
         mixers = (claim.part.driver for claim in self.plan.claims)
         owners = (mixer for mixer in mixers if "vae-decode" in mixer.needs().owns)
-        return next((mixer for mixer in owners if _defines(mixer, "decode")), None)
+        able = (mixer for mixer in owners if _defines(mixer, "decode"))
+        return next((mixer for mixer in able if mixer.decodes(self.context)), None)
 
     def report(self) -> str:
         """Give a table of sites and what holds each, with everything that was skipped and why."""
