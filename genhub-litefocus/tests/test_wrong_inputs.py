@@ -82,7 +82,7 @@ def test_a_model_without_frequency_axis_is_refused_in_words():
     with pytest.raises(GenHubError) as caught:
         genhub.attach(model, [PLAIN])
     told = "litefocus needs a 2-D time x frequency latent; this model has a 1-D sequence"
-    assert told in str(caught.value)
+    assert told in str(caught.value) and "sites of StableAudioDiTModel" in str(caught.value)
 
 
 def test_a_picture_model_is_told_what_to_write():
