@@ -141,7 +141,13 @@ def test_the_published_sampler_needs_a_scheduler_to_start_from_a_seed():
 def test_streaming_needs_a_vocoder():
     pipeline = SimpleNamespace(unet=shapes.audioldm2(), vae=torch.nn.Identity())
     with pytest.raises(GenHubError, match=r"decode is stream.*\n  write decode: pipeline"):
-        genhub.attach(pipeline, [{"type": "litefocus"}], modality="audio")
+        genhub.attach(pipeline, [{"type": "litefocus", "decode": "stream"}], modality="audio")
+    genhub.attach(pipeline, [{"type": "litefocus"}], modality="audio").detach()
+
+
+def test_latents_with_frequency_first_are_not_streamed():
+    with pytest.raises(ValueError, match="layout: ft says is frequency: write decode: pipeline"):
+        LiteFocusConfig(decode="stream", layout="ft")
 
 
 def test_two_blocks_that_both_stream_are_told_that_one_is_enough():

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from genhub_litefocus.decoding import stream_audio
     from genhub_litefocus.estimate import estimate
     from genhub_litefocus.indices import focus_indices
-    from genhub_litefocus.plugin import LiteFocusConfig
+    from genhub_litefocus.plugin import LiteFocus, LiteFocusConfig
     from genhub_litefocus.repair import repair_pipeline
 
 __all__ = [
+    "LiteFocus",
     "LiteFocusConfig",
     "estimate",
     "focus_indices",
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "LiteFocus": "plugin",
     "LiteFocusConfig": "plugin",
     "estimate": "estimate",
     "focus_indices": "indices",

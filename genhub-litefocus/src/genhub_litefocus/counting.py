@@ -195,7 +195,7 @@ def _memory(skeleton: Skeleton, plan: Planned, call: Seen) -> Memory:
     tokens, width = site.tokens or 0, site.heads * site.head_dim
     bins = min(site.grid or (1, 1)) if plan.config.freq_bins is None else plan.config.freq_bins
     frames = plan.facts.latent.shape
-    streamed = plan.config.decode == "stream"
+    streamed = plan.config.streams
     picture, scores = _decoding(skeleton, frames)
     copied = 2 * (tokens + plan.drawn[site.path] * bins) + 2 * tokens  # keys, values; queries, out
     return Memory(

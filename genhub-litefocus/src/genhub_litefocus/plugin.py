@@ -115,17 +115,17 @@ class LiteFocusConfig(PluginConfig):
         description="run AudioLDM2 with heads of 32 channels, as its authors did; diffusers reads "
         "the published files as 8 heads everywhere. Seeds then give other sound than before",
     )
-    decode: Literal["stream", "pipeline"] = Field(
-        "stream",
+    decode: Literal["auto", "stream", "pipeline"] = Field(
+        "auto",
         description="stream: spectrogram and sound are decoded piece by piece, in memory that does "
-        "not grow with their length; pipeline: at once, as the pipeline does, and so it is with "
-        "layout: ft",
+        "not grow with their length; pipeline: at once, as the pipeline does; auto: stream where "
+        "the pipeline has a vocoder and layout is not ft",
     )
 
     @property
     def streams(self) -> bool:
         """Say whether sound is decoded piece by piece along axis 2 of the latents."""
-        return self.decode == "stream" and self.layout != "ft"
+        return self.decode != "pipeline" and self.layout != "ft"
 
     @field_validator("step_range")
     @classmethod
@@ -148,6 +148,11 @@ class LiteFocusConfig(PluginConfig):
             raise ValueError(
                 "same_frequency and cross_frequency are both off: a token would see nothing; turn "
                 "one of them on"
+            )
+        if self.decode == "stream" and self.layout == "ft":
+            raise ValueError(
+                "decode: stream walks along the third axis of the latents, which layout: ft says "
+                "is frequency: write decode: pipeline"
             )
         if (self.sampler == "given") != (self.indices is not None):
             raise ValueError("sampler: given and indices: [...] go together: write both or neither")
@@ -212,7 +217,7 @@ class LiteFocus(AttentionMixer):
             self.repairs = stack.enter_context(
                 repaired(ctx.pipeline, heads=self.config.repair_heads)
             )
-            if self.config.streams:
+            if self.config.streams and getattr(ctx.pipeline, "vocoder", None) is not None:
                 stack.enter_context(streamed_decoding(ctx.pipeline))
             for name, denoiser in ctx.denoisers.items():
                 self.focus[name] = Focus(settings, ctx.clock, name)

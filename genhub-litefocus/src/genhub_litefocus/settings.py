@@ -55,7 +55,7 @@ def _check_latent(config: LiteFocusConfig, ctx: Context) -> None:
 def _check_parts(config: LiteFocusConfig, ctx: Context, rate: float | None) -> None:
     """Raise where a field needs a vocoder or a scheduler that the pipeline lacks."""
     pipeline, name = ctx.pipeline, type(ctx.pipeline).__name__
-    if config.streams and hasattr(pipeline, "vae") and not hasattr(pipeline, "vocoder"):
+    if config.decode == "stream" and getattr(pipeline, "vocoder", None) is None:
         raise GenHubError(
             "GH305",
             f"litefocus.decode is stream, and {name} has no vocoder, which would make the sound",
