@@ -66,6 +66,15 @@ def test_no_length_is_refused(tones: TonesPipeline, seconds: float) -> None:
         tones("low noise", audio_length_in_s=seconds)
 
 
+def test_a_saved_pipeline_is_loaded_again(tones: TonesPipeline, tmp_path: Path) -> None:
+    tones.save_pretrained(tmp_path)
+    loaded = TonesPipeline.from_pretrained(tmp_path, local_files_only=True)
+    loaded.set_progress_bar_config(disable=True)
+    call = {"audio_length_in_s": 0.8, "num_inference_steps": 2, "output_type": "pt"}
+    made, again = (p("low noise", generator=_seeded(0), **call).audios for p in (tones, loaded))
+    assert made.abs().max() > 0 and torch.equal(made, again)
+
+
 def test_an_installation_without_weights_says_how_to_get_them(tmp_path: Path) -> None:
     with pytest.raises(GenHubError, match="lacks the weights of tiny:tones") as told:
         Tones(tmp_path).load(torch.float32, "cpu")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -35,7 +35,8 @@ class MelSynthesiser(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         # diffusers asks every part of a pipeline where it is and in which precision it computes.
-        self.register_buffer("gain", torch.ones(1), persistent=False)
+        # Saved, because a part of which nothing is saved cannot be loaded either.
+        self.register_buffer("gain", torch.ones(1))
 
     def forward(self, spectrogram: Tensor, start: int = 0) -> Tensor:
         """Give waveforms [B, frames * hop] of mel pictures [B, frames, 64] in -1..1.
@@ -52,7 +53,7 @@ class TonesPipeline(StableDiffusionPipeline):
     64 bands. The sound has 16,000 samples a second.
     """
 
-    _optional_components = ("safety_checker", "feature_extractor", "image_encoder")
+    _optional_components: ClassVar = ["safety_checker", "feature_extractor", "image_encoder"]
 
     def __init__(
         self,
