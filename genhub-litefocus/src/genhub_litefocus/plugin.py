@@ -286,7 +286,8 @@ class LiteFocus(AttentionMixer):
 
     def decodes(self, ctx: Context) -> bool:
         """Decode where a vocoder makes the sound."""
-        return bool(self.config.streams) and hasattr(ctx.pipeline, "vocoder")
+        has_vocoder = getattr(ctx.pipeline, "vocoder", None) is not None
+        return bool(self.config.streams) and has_vocoder
 
     def decode(self, latents: Tensor, request: Request, sink: Sink, ctx: Context) -> None:
         """Write the sound of latents to the sink as it is made."""

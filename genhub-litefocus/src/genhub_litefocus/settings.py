@@ -84,7 +84,8 @@ def _check_bins(config: LiteFocusConfig, ctx: Context) -> None:
 def _check_parts(config: LiteFocusConfig, ctx: Context, rate: float | None) -> None:
     """Raise where a field needs a vocoder or a scheduler that the pipeline lacks."""
     pipeline, name = ctx.pipeline, type(ctx.pipeline).__name__
-    if config.decode == "stream" and hasattr(pipeline, "vae") and not hasattr(pipeline, "vocoder"):
+    has_vocoder = getattr(pipeline, "vocoder", None) is not None
+    if config.decode == "stream" and hasattr(pipeline, "vae") and not has_vocoder:
         raise GenHubError(
             "GH305",
             f"litefocus.decode is stream, and {name} has no vocoder, which would make the sound",
