@@ -110,15 +110,22 @@ def test_a_decoder_that_cannot_be_streamed_decodes_at_once_with_a_warning(caplog
     assert "decoded at once" in caplog.text and "Softmax" in caplog.text
 
 
-def test_wrong_latents_and_chunks_are_refused_in_one_sentence(pipe: Any, tmp_path: Path) -> None:
+def test_wrong_latents_and_workspaces_are_refused_at_the_call(pipe: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\[1, 4, 16, 9\].*\[batch, 4, time, 16\]"):
-        next(stream_audio(pipe, torch.zeros(1, 4, 16, 9)))
+        stream_audio(pipe, torch.zeros(1, 4, 16, 9))
     with pytest.raises(ValueError, match=r"\[1, 4, 0, 16\]"):
-        next(stream_audio(pipe, torch.zeros(1, 4, 0, 16)))
-    with pytest.raises(ValueError, match="chunk_seconds is 0"):
-        next(stream_audio(pipe, torch.zeros(1, 4, 9, 16), chunk_seconds=0))
-    with pytest.raises(FileNotFoundError):
-        next(stream_audio(pipe, torch.zeros(1, 4, 99, 16), workspace=tmp_path / "nowhere"))
+        stream_audio(pipe, torch.zeros(1, 4, 0, 16))
+    with pytest.raises(NotADirectoryError, match=r"workspace is no folder.*nowhere"):
+        stream_audio(pipe, torch.zeros(1, 4, 1, 16), workspace=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["seconds", "chunk_seconds"])
+@pytest.mark.parametrize("value", [0, -1, 1e-5, float("nan"), float("inf")])
+def test_lengths_without_a_sample_are_refused_before_anything_is_made(
+    pipe: Any, name: str, value: float
+) -> None:
+    with pytest.raises(ValueError, match=f"^{name} is {value}: .* at least one sample"):
+        stream_audio(pipe, torch.zeros(1, 4, 9, 16), **{name: value})
 
 
 def test_a_folder_without_room_is_named_before_anything_is_written(

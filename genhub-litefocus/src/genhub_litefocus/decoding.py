@@ -7,8 +7,10 @@ are no seams. What waits for the whole length lies in temporary files.
 
 from __future__ import annotations
 
+import errno
 import inspect
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -47,13 +49,19 @@ def stream_audio(
     The sound ends after `seconds` (None: with what the vocoder makes of the last frame). No chunk
     is longer than `chunk_seconds`. Activations that do not fit into a fixed amount of memory go to
     files without a name in the folder `workspace` (None: that of TMPDIR), about 10 MB for each
-    second at the size of AudioLDM2. Raises ValueError for latents that are none of this pipeline,
-    OSError where the folder has too little room.
+    second at the size of AudioLDM2. Raises at once ValueError for latents that are none of this
+    pipeline or for lengths that are not positive, NotADirectoryError where `workspace` is no
+    folder; OSError on the way where the folder has too little room.
 
         latents = pipe("rain", audio_length_in_s=320.0, output_type="latent").audios
         for chunk in stream_audio(pipe, latents):
             file.write(chunk[0].numpy())
     """
+    _check(latents, pipe)
+    sample = 1 / pipe.vocoder.config.sampling_rate
+    _check_length("seconds", seconds, "the sound", sample)
+    _check_length("chunk_seconds", chunk_seconds, "a chunk", sample)
+    _check_folder(workspace)
     about = pipe.vae.config
     shift = getattr(about, "shift_factor", None) or 0.0
     handed = latents / about.scaling_factor + shift
@@ -140,7 +148,6 @@ def _sound_of(
 ) -> Iterator[Tensor]:
     """Yield the sound of latents as the autoencoder takes them."""
     vae, vocoder = pipe.vae, pipe.vocoder
-    _check(latents, pipe)
     most = _frames_in(chunk_seconds, vocoder)
     left = None if seconds is None else int(seconds * vocoder.config.sampling_rate)
     with Workspace(folder) as workspace:
@@ -172,8 +179,6 @@ def _streams(vae: Any) -> bool:
 
 def _frames_in(seconds: float, vocoder: Any) -> int:
     """Give the mel frames of `seconds`, at least one."""
-    if not seconds > 0:
-        raise ValueError(f"chunk_seconds is {seconds}: a chunk lasts longer than 0 seconds")
     return max(1, int(seconds * vocoder.config.sampling_rate / vocoder_stream.hop_of(vocoder)))
 
 
@@ -189,6 +194,18 @@ def _check(latents: Tensor, pipe: Any) -> None:
         raise ValueError(
             f"latents of shape {list(shape)} are none of this {type(pipe).__name__}: they are "
             f"[batch, {channels}, time, {width or 'frequency'}]"
+        )
+
+
+def _check_length(name: str, seconds: float | None, what: str, sample: float) -> None:
+    if seconds is not None and not sample <= seconds < math.inf:
+        raise ValueError(f"{name} is {seconds}: {what} lasts at least one sample, {sample:.3g} s")
+
+
+def _check_folder(workspace: str | Path | None) -> None:
+    if workspace is not None and not Path(workspace).is_dir():
+        raise NotADirectoryError(
+            errno.ENOTDIR, "workspace is no folder: create it, or leave workspace out", workspace
         )
 
 
