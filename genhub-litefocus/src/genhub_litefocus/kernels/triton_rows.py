@@ -19,7 +19,6 @@ from genhub_litefocus.kernels.tiles import Tiling, memory_of, tiling
 __all__ = ["MAX_HEAD_DIM", "focus_attention", "launch", "operator"]
 
 MAX_HEAD_DIM = 128
-_LAYOUTS = ("tf", "ft")
 
 
 @triton.jit
@@ -329,14 +328,9 @@ def operator(
         # Triton's interpreter multiplies the bit patterns of bfloat16 as integers.
         q, k, v = q.float(), k.float(), v.float()
     out = launch(
-        *(q, k, v, indices),
-        freq_bins=freq_bins,
-        scale=scale,
-        same_frequency=same_frequency,
-        duplicates=duplicates,
-        layout=layout,
-        time_window=time_window,
-    )
+        q, k, v, indices, freq_bins=freq_bins, scale=scale, same_frequency=same_frequency,
+        duplicates=duplicates, layout=layout, time_window=time_window,
+    )  # fmt: skip
     return out.to(dtype)
 
 
