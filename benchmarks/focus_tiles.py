@@ -164,11 +164,16 @@ def search(dtype: str, dim: int, lengths: list[int], tilings: list[Tiling]) -> l
     return found
 
 
+def in_words(tiles: dict[str, Any]) -> str:
+    """Give queries, keys, warps, stages and precision as one text."""
+    return " ".join(map(str, tiles.values()))
+
+
 def show(rows: list[Row]) -> None:
     """Print a table, the fastest first."""
     print("--", rows[0]["dtype"], "d =", rows[0]["head_dim"], "N =", rows[0]["tokens"])
     for row in sorted(rows, key=lambda row: row.get("milliseconds", math.inf)):
-        tiles = " ".join(map(str, row["tiles"].values())) if "tiles" in row else ""
+        tiles = in_words(row["tiles"]) if "tiles" in row else ""
         time = f"{row['milliseconds']:9.4f} ms" if "milliseconds" in row else row["refused"]
         print(f"  {row['what']:32s} {tiles:20s} {time}", flush=True)
 
@@ -195,7 +200,10 @@ def main() -> None:
         "date": datetime.now(UTC).date().isoformat(),
         "machine": describe(("torch", "triton")) | {"gpu": torch.cuda.get_device_name()},
         "inputs": {"batch": BATCH, "heads": HEADS, "freq_bins": FREQ_BINS, "shared": RATIO},
-        "rows": rows,
+        "tiles": "queries, keys, warps, stages, precision",
+        "rows": [
+            row | {"tiles": in_words(row["tiles"])} if "tiles" in row else row for row in rows
+        ],
     }
     path = ROOT / "benchmarks" / "results" / "focus_tiles_cuda.json"
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

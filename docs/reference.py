@@ -232,7 +232,9 @@ def _shown(result: Mapping[str, Any], depth: int = 3) -> list[str]:
 
 
 def _has_rows(held: Any) -> bool:
-    return isinstance(held, dict) or (isinstance(held, list) and isinstance(held[0], dict))
+    return isinstance(held, dict) or (
+        isinstance(held, list) and held != [] and isinstance(held[0], dict)
+    )
 
 
 def _value(value: Any) -> str:

@@ -254,6 +254,20 @@ def test_an_old_version_of_our_own_package_is_told_from_none(toys: ToySite) -> N
     assert "--upgrade" in caught.value.problems[0].hint
 
 
+def test_a_kernel_that_no_version_has_is_answered_by_those_there_are(toys: ToySite) -> None:
+    toys.install(
+        "genhub-litefocus",
+        {"kernels": {"focus_attention.rows": "a:B", "focus_attention.merge": "a:C"}},
+    )
+    with pytest.raises(PluginNotFound) as caught:
+        Registries().get("kernels").load("focus_attention.flex")
+    assert caught.value.code == "GH201"
+    told = str(caught.value)
+    assert "genhub-litefocus offers no kernel 'focus_attention.flex'" in told
+    assert "it offers: focus_attention.merge, focus_attention.rows" in told
+    assert "upgrade" not in told
+
+
 class Local(AttentionMixer):
     Config = PluginConfig
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import small_pipelines
 import torch
 
 import genhub
+from genhub_litefocus.focus import Focus
 
 BLOCK = {"type": "litefocus", "decode": "pipeline"}
 MAKERS = {
@@ -122,6 +125,28 @@ def test_short_sound_is_the_models_own_below_min_seconds(pipes, caplog):
         assert {processor.calls for processor in rows} == {2}
 
 
+@pytest.mark.parametrize(
+    ("fields", "share", "told"),
+    [
+        ({"min_seconds": 1.2}, 0.0, "steps aside"),
+        ({"step_range": [0.25, 0.5]}, 0.25, None),
+        ({"min_seconds": 0.5}, 1.0, None),
+    ],
+)
+def test_costs_are_those_of_the_steps_in_which_it_takes_part(pipes, fields, share, told):
+    def cost(attached):
+        return sum(cost.flops for cost in attached.costs().values())
+
+    with genhub.attach(pipes("audioldm2"), [BLOCK], seconds=1.0) as attached:
+        sparse, full = cost(attached), sum(c.flops for c in attached.costs_before().values())
+    assert sparse < 0.9 * full
+    with genhub.attach(pipes("audioldm2"), [BLOCK | fields], seconds=1.0) as attached:
+        assert cost(attached) == pytest.approx(full - share * (full - sparse), rel=1e-6)
+        assert ("steps aside" in attached.report()) is (told is not None)
+        sound(pipes("audioldm2"), seconds=1.2)
+        assert "steps aside" not in attached.report()
+
+
 def test_below_the_trained_length_it_is_told_once_that_full_attention_is_as_good(pipes, caplog):
     caplog.set_level("INFO", logger="genhub")
     with genhub.attach(pipes("audioldm2"), [BLOCK]):
@@ -138,6 +163,29 @@ def test_step_range_says_in_which_steps_it_takes_part(pipes, span, calls):
     with genhub.attach(pipe, [{**BLOCK, "step_range": span}]) as attached:
         sound(pipe, steps=4)
         assert {p.calls for p in attached.driver("litefocus").focus["unet"].processors} == {calls}
+
+
+def test_a_copied_pipeline_draws_by_its_own_steps_and_says_what_it_cannot_obey(pipes, caplog):
+    pipe = pipes("audioldm2")
+    plain = sound(pipe, steps=3)
+    with genhub.attach(pipe, [{**BLOCK, "step_range": [0, 0.5]}]):
+        sound(pipe, steps=3)
+        twin = copy.deepcopy(pipe)
+    (hook,) = (h for h in twin.unet._forward_pre_hooks.values() if isinstance(h, Focus))
+    drawn = []
+    for processor in hook.processors[:1]:
+        kernel = processor.chosen
+
+        def noting(q, k, v, indices, *, _kernel=kernel, **attrs):
+            drawn.append(indices.clone())
+            return _kernel(q, k, v, indices, **attrs)
+
+        noting.supports = kernel.supports
+        processor.kernel = processor.chosen = noting
+    first, again = sound(twin, steps=3), sound(twin, steps=3)
+    assert not np.array_equal(first, plain) and np.array_equal(first, again)
+    assert len(drawn) == 6 and not torch.equal(drawn[0], drawn[1])
+    assert caplog.text.count("a copy of unet does not know its step") == 1
 
 
 def test_a_run_writes_a_wave_file(tmp_path, pipes):

@@ -15,7 +15,8 @@ from diffusers.models.attention_processor import Attention
 from torch._dynamo.testing import CompileCounter
 
 import genhub
-from genhub_litefocus import focus_indices
+from genhub.api import PluginConfig
+from genhub_litefocus import LiteFocus, LiteFocusConfig, focus_indices
 from genhub_litefocus.kernels.drivers import DenseKernel
 from genhub_litefocus.processor import FocusProcessor
 
@@ -121,6 +122,19 @@ def test_a_window_of_the_whole_length_changes_nothing(unet, block):
         torch.testing.assert_close(shapes.call(unet, 9, 16), whole, atol=1e-6, rtol=1e-5)
     with attached_to(unet, time_window=1):
         assert not torch.allclose(shapes.call(unet, 9, 16), whole, atol=1e-4)
+
+
+def test_a_config_or_a_driver_is_attached_as_its_block_is(unet):
+    fields = {"sparse_ratio": 0.2, "decode": "pipeline"}
+    config, made = LiteFocusConfig(**fields), []
+    for given in ({"type": "litefocus", **fields}, config, LiteFocus(config)):
+        with genhub.attach(unet, [given], modality="audio"):
+            made.append(shapes.call(unet, 9, 16))
+    assert torch.equal(made[0], made[1]) and torch.equal(made[0], made[2])
+    with (
+        pytest.raises(genhub.GenHubError, match="no installed attention mixer has the config"),
+    ):
+        genhub.attach(unet, [PluginConfig()], modality="audio")
 
 
 @pytest.mark.parametrize("how", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])

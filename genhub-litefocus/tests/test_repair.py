@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -121,6 +122,12 @@ def heads(unet):
     return {name: (attn.heads, round(attn.scale, 6)) for name, attn in attentions}
 
 
+def test_heads_that_need_no_repair_are_told(caplog):
+    pipe = small_pipelines.audioldm2()
+    with genhub.attach(pipe, [BLOCK | {"repair_heads": True}]):
+        assert "repair_heads has nothing to repair: AudioLDM2Pipeline has no" in caplog.text
+
+
 @pytest.mark.parametrize("asked", [False, True])
 def test_heads_are_repaired_only_where_asked_and_restored(asked):
     with torch.device("meta"):
@@ -138,7 +145,7 @@ def test_heads_are_repaired_only_where_asked_and_restored(asked):
 @pytest.mark.parametrize(
     "make", [lambda: small_pipelines.audioldm2(gpt2="plain"), small_pipelines.musicldm]
 )
-def test_a_run_repairs_its_baseline_too(make, tmp_path, caplog):
+def test_a_run_repairs_its_baseline_too_and_leaves_the_pipeline_as_it_was(make, tmp_path):
     config = {
         "genhub": 1,
         "attention": [BLOCK],
@@ -147,7 +154,14 @@ def test_a_run_repairs_its_baseline_too(make, tmp_path, caplog):
         "compare": ["baseline"],
         "output": {"dir": str(tmp_path)},
     }
-    caplog.set_level("INFO", logger="genhub")
-    run = genhub.run(config, pipeline=make(), quiet=True)
+    pipe = make()
+    parts = dict(pipe.components)
+    run = genhub.run(config, pipeline=pipe, quiet=True)
     assert sorted(a.sample.variant for a in run.artifacts) == ["baseline", "main"]
-    assert "repaired" in caplog.text
+    variants = json.loads((run.folder / "manifest.json").read_text(encoding="utf-8"))["variants"]
+    page = (run.folder / "report.html").read_text(encoding="utf-8")
+    for name, said in (("main", "litefocus: repaired: "), ("baseline", "repaired: ")):
+        (note,) = variants[name]["notes"]
+        assert note.startswith(said) and note in page
+    assert all(pipe.components[key] is part for key, part in parts.items())
+    assert "get_text_features" not in vars(pipe.text_encoder)

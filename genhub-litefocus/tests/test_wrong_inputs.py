@@ -32,9 +32,32 @@ PLAIN = {"type": "litefocus", "decode": "pipeline"}
         ({"sampler": "given"}, "sampler: given and indices: [...] go together"),
         ({"indices": [1]}, "sampler: given and indices: [...] go together"),
         ({"sampler": "given", "indices": [4, 2, 4]}, "token 4 stands there twice"),
-        ({"sampler": "given", "indices": [4], "max_compensation": 1}, "leave it out"),
+        (
+            {"sampler": "given", "indices": [4], "max_compensation": 1},
+            "sampler: given draws nothing, so max_compensation has no effect: leave it out",
+        ),
+        ({"sampler": "given", "indices": [4], "sparse_ratio": 0.2}, "so sparse_ratio has no"),
+        (
+            {"same_frequency": False, "sampler": "given", "indices": []},
+            "sees the tokens of indices alone, and none stands there",
+        ),
+        ({"sampler": "strided", "seed": 3}, "sampler: strided has no chance in it, so seed"),
+        (
+            {"same_frequency": False, "time_window": 2},
+            "same_frequency is off, so time_window has no effect",
+        ),
+        (
+            {"cross_frequency": False, "sampler": "given", "indices": [3]},
+            "cross_frequency is off, so indices has no effect",
+        ),
+        (
+            {"cross_frequency": False, "max_compensation": 4, "seed": 1},
+            "so max_compensation and seed have no effect: leave them out",
+        ),
+        ({"cross_frequency": False, "seed": 4}, "cross_frequency is off, so seed has no effect"),
         ({"sampler": "reference", "resample": "run"}, "resample: run has no meaning"),
         ({"time_window": 0}, "time_window is 0"),
+        ({"decode": "stream", "layout": "ft"}, "goes along axis 2 of the latents, which is freq"),
         ({"where": {"level": 7}}, "selects none of the"),
         ({"where": {"level": 0}}, "selects none of the"),
     ],
@@ -59,7 +82,7 @@ def test_a_model_without_frequency_axis_is_refused_in_words():
     with pytest.raises(GenHubError) as caught:
         genhub.attach(model, [PLAIN])
     told = "litefocus needs a 2-D time x frequency latent; this model has a 1-D sequence"
-    assert told in str(caught.value)
+    assert told in str(caught.value) and "sites of StableAudioDiTModel" in str(caught.value)
 
 
 def test_a_picture_model_is_told_what_to_write():
@@ -91,15 +114,28 @@ def test_other_frequency_bins_than_the_latents_are_refused():
     assert "freq_bins is 12, and the latent [1, 8, 9, 16] has 16" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"layout": "ft"}, "layout is ft, and the vocoder of AudioLDM2Pipeline reads 64 mel bins"),
+        ({"freq_bins": 7}, "which are 16 columns of its latents"),
+    ],
+)
+def test_a_latent_that_the_vocoder_knows_is_not_read_sideways(fields, told):
+    with pytest.raises(GenHubError) as caught:
+        genhub.attach(small_pipelines.audioldm2(), [PLAIN | fields], seconds=3.0)
+    assert told in str(caught.value)
+
+
 def test_tokens_that_are_no_grid_are_refused_with_the_likely_cause():
     unet = shapes.audioldm2((None, 6))
     with genhub.attach(unet, [PLAIN], modality="audio") as attached:
         shapes.call(unet, 9, 16)
         processor = attached.driver("litefocus").focus["unet"].processors[0]
         attn = unet.get_submodule(processor.path)
-        with pytest.raises(ValueError) as caught:
+        with pytest.raises(GenHubError) as caught:
             attn(torch.zeros(1, 41, 16))
-    assert str(caught.value).startswith(
+    assert caught.value.problems[0].message.startswith(
         f"{processor.path} (level 1) has 41 tokens, not 5 frames x 8"
     )
     assert "layout (tf) and freq_bins" in str(caught.value)
@@ -110,15 +146,15 @@ def test_given_tokens_beyond_the_grid_are_refused():
     block = PLAIN | {"sampler": "given", "indices": [3, 40]}
     with genhub.attach(unet, [block], modality="audio"):
         shapes.call(unet, 11, 16)
-        with pytest.raises(ValueError, match=r"indices hold token 40, and .* has 40"):
+        with pytest.raises(GenHubError, match=r"GH302.*indices hold token 40, and .* has 40"):
             shapes.call(unet, 9, 16)
 
 
 def test_too_few_tokens_for_any_draw_are_told():
     unet = shapes.audioldm2((None, 6))
     block = PLAIN | {"same_frequency": False, "sparse_ratio": 0.01}
-    attached, told = genhub.attach(unet, [block], modality="audio"), r"40 tokens, of which .* none"
-    with attached, pytest.raises(ValueError, match=told):
+    attached, told = genhub.attach(unet, [block], modality="audio"), r"draws none of the 40 tokens"
+    with attached, pytest.raises(GenHubError, match=told):
         shapes.call(unet, 9, 16)
 
 
@@ -142,12 +178,8 @@ def test_streaming_needs_a_vocoder():
     pipeline = SimpleNamespace(unet=shapes.audioldm2(), vae=torch.nn.Identity())
     with pytest.raises(GenHubError, match=r"decode is stream.*\n  write decode: pipeline"):
         genhub.attach(pipeline, [{"type": "litefocus", "decode": "stream"}], modality="audio")
-    genhub.attach(pipeline, [{"type": "litefocus"}], modality="audio").detach()
-
-
-def test_latents_with_frequency_first_are_not_streamed():
-    with pytest.raises(ValueError, match="layout: ft says is frequency: write decode: pipeline"):
-        LiteFocusConfig(decode="stream", layout="ft")
+    with genhub.attach(pipeline, [{"type": "litefocus"}], modality="audio") as attached:
+        assert attached.decoder is None
 
 
 def test_two_blocks_that_both_stream_are_told_that_one_is_enough():
@@ -156,8 +188,10 @@ def test_two_blocks_that_both_stream_are_told_that_one_is_enough():
         {"type": "litefocus", "where": {"level": 2}},
     ]
     unet = shapes.audioldm2((None, 6))
-    with pytest.raises(GenHubError, match="both own vae-decode"):
+    with pytest.raises(GenHubError, match="both own vae-decode") as caught:
         genhub.attach(unet, blocks, modality="audio")
+    told = "write 'decode: pipeline' in the block of 'litefocus[1]' or 'decode: pipeline' in"
+    assert told in str(caught.value)
     blocks[1]["decode"] = "pipeline"
     with genhub.attach(unet, blocks, modality="audio") as attached:
         shapes.call(unet, 9, 16)

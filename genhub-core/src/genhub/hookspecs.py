@@ -22,8 +22,12 @@ def genhub_plan(plan: Any) -> None:
 
 
 @hookspec
-def genhub_attached(pipeline: Any, plan: Any) -> None:
-    """After mixers and the parallel scheduler are in place, in every rank."""
+def genhub_attached(pipeline: Any, plan: Any, attached: Any) -> None:
+    """After mixers and the parallel scheduler are in place, in every rank.
+
+    What `attached.enter(manager)` enters is left when they are taken off, and `attached.tell(text)`
+    adds a note to the run's manifest and report.
+    """
 
 
 @hookspec

@@ -187,6 +187,10 @@ class Registry:
 
     def _unknown(self, name: str, short: str) -> GenHubError:
         package = package_of(self.kind, short)
+        siblings = self._siblings(short, package)
+        if siblings:
+            message = f"{package} offers no {noun(self.kind)} '{name}'"
+            return PluginNotFound("GH201", message, hint=f"it offers: {', '.join(siblings)}")
         if package is not None:
             return _not_installed(name, package)
         known = self.names()
@@ -202,6 +206,12 @@ class Registry:
         else:
             hint = "no installed package offers one"
         return PluginNotFound("GH201", f"no {noun(self.kind)} is called '{name}'", hint=hint)
+
+    def _siblings(self, short: str, package: str | None) -> list[str]:
+        """List what a package offers beside an implementation it lacks: `op.one` for `op.two`."""
+        op, dot, _ = short.rpartition(".")
+        owned = (e for e in self.entries() if package and canonical(e.dist) == canonical(package))
+        return [e.name for e in owned if dot and e.name.startswith(f"{op}.")]
 
 
 class Registries:

@@ -179,8 +179,8 @@ def test_gh402_counts_reasons(registries):
     error = refused(registries, Choosy(drivers.GainConfig()))
 
     assert str(error).startswith(
-        "error[GH402] 'choosy' selects none of the 8 sites: 4 filtered by where.kind=self, "
-        "4 refused (it is too small)"
+        "error[GH402] 'choosy' selects none of the 8 sites of UNet2DConditionModel: "
+        "4 filtered by where.kind=self, 4 refused (it is too small)"
     )
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -30,12 +28,13 @@ TRAINED_SECONDS = 10.24  # clips that AudioLDM, AudioLDM2 and MusicLDM were trai
 class Focus:
     """The processors of one denoiser, and the hook that readies them for each of its calls.
 
-    A deep copy of the denoiser has a copy of this, which readies the copied processors.
+    A copy of the denoiser, or one that was pickled, has a copy of this, which readies the copied
+    processors. No clock tells it the step, so its draws are functions of the timestep.
     """
 
     def __init__(self, settings: Settings, clock: Clock, component: str) -> None:
         self.settings = settings
-        self.clock = clock
+        self.clock: Clock | None = clock  # None in a copy
         self.component = component
         self.processors: list[FocusProcessor] = []  # in order of execution
         self._buffers: dict[str, Tensor] = {}
@@ -72,28 +71,18 @@ class Focus:
         active = self._takes_part(frames)
         self._check_in_place(denoiser)
         self._choose_kernels(sample)
-        moment = self._moment()
+        moment, share = self._moment(args, kwargs), self.settings.share(frames)
         for processor in self.processors:
             processor.active = active
+            processor.share = share
             processor.frames, processor.freq_bins = level_grid(frames, freq_bins, processor.level)
             if active:
                 processor.calls += 1
                 processor.indices = self._indices(processor, moment, sample.device)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickle without the run: what is loaded again stands where it stood."""
-        clock = self.clock
-        still = SimpleNamespace(
-            step=clock.step, steps=clock.steps, timesteps=clock.timesteps, t=clock.t.clone()
-        )
-        return {**vars(self), "clock": still}
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Focus:
-        # By way of __getstate__ a copy would lose the clock of its run.
-        made = Focus.__new__(Focus)
-        memo[id(self)] = made
-        vars(made).update({name: deepcopy(value, memo) for name, value in vars(self).items()})
-        return made
+        """Copy and pickle without the clock, which stands still when the copy runs."""
+        return {**vars(self), "clock": None}
 
     def _grid(self, sample: Tensor) -> tuple[int, int]:
         frames, freq_bins = self.settings.oriented(*sample.shape[-2:])
@@ -108,15 +97,13 @@ class Focus:
         return frames, freq_bins
 
     def _takes_part(self, frames: int) -> bool:
-        settings, clock = self.settings, self.clock
-        first, last = (round(share * clock.steps) for share in settings.step_range)
-        first = min(first, clock.steps - 1)  # a range that is too short for a step has one
-        if not first <= clock.step < max(last, first + 1):
+        settings = self.settings
+        if not self._in_step_range():
             return False
         if settings.rate is None:
             return True
         seconds = frames / settings.rate
-        if seconds < settings.min_seconds - 1e-9:
+        if settings.too_short(frames):
             self._say(
                 logging.INFO, f"litefocus steps aside: {seconds:.2f} s of sound are below "
                 f"min_seconds ({settings.min_seconds:g})",
@@ -128,6 +115,20 @@ class Focus:
                 f"is as good and as fast; min_seconds: {TRAINED_SECONDS} leaves it in place",
             )  # fmt: skip
         return True
+
+    def _in_step_range(self) -> bool:
+        span, clock = self.settings.step_range, self.clock
+        if clock is None:
+            if span != (0.0, 1.0):
+                self._say(
+                    logging.WARNING, f"a copy of {self.component} does not know its step, so "
+                    f"litefocus takes part in all, whatever step_range ({list(span)}) says: attach "
+                    "to the copy, or to its pipeline",
+                )  # fmt: skip
+            return True
+        first, last = (round(share * clock.steps) for share in span)
+        first = min(first, clock.steps - 1)  # a range that is too short for a step has one
+        return first <= clock.step < max(last, first + 1)
 
     def _check_in_place(self, denoiser: nn.Module) -> None:
         core = getattr(denoiser, "_orig_mod", denoiser)
@@ -169,10 +170,12 @@ class Focus:
         tokens = frames * freq_bins
         count = count_drawn(settings, tokens)
         if count == 0 and not settings.same_frequency:
-            raise ValueError(
-                f"{processor.path} has {tokens} tokens, of which sparse_ratio "
-                f"{settings.sparse_ratio:g} draws none, and same_frequency is off: a token would "
-                "see nothing"
+            raise GenHubError(
+                "GH302",
+                f"litefocus.sparse_ratio is {settings.sparse_ratio:g}, which draws none of the "
+                f"{tokens} tokens of {processor.path}, and same_frequency is off: a token would "
+                "see nothing",
+                hint="raise sparse_ratio, or leave same_frequency on",
             )
         each = settings.resample == "call"
         name = processor.path if each else f"{frames}x{freq_bins}"
@@ -189,9 +192,11 @@ class Focus:
         tokens = processor.frames * processor.freq_bins
         if settings.indices is not None:
             if count and max(settings.indices) >= tokens:
-                raise ValueError(
+                raise GenHubError(
+                    "GH302",
                     f"litefocus.indices hold token {max(settings.indices)}, and {processor.path} "
-                    f"(level {processor.level}) has {tokens}: tokens are numbered from 0"
+                    f"(level {processor.level}) has {tokens}: tokens are numbered from 0",
+                    hint=f"give numbers up to {tokens - 1}, or make the sound longer",
                 )
             return torch.tensor(settings.indices, dtype=torch.int64)
         return focus_indices(
@@ -199,12 +204,15 @@ class Focus:
             seed=settings.seed, key=key, layout=settings.layout,
         )  # fmt: skip
 
-    def _moment(self) -> Key:
-        """Name the step, by which draws differ; a loop without scheduler has its timestep."""
+    def _moment(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key:
+        """Name the step, by which draws differ; without scheduler or clock, the timestep."""
         if self.settings.resample == "run" or not self.settings.cross_frequency:
             return ()
         clock = self.clock
-        return (clock.step,) if clock.timesteps is not None else (f"t={float(clock.t):g}",)
+        if clock is not None:
+            return (clock.step,) if clock.timesteps is not None else (f"t={float(clock.t):g}",)
+        timestep = torch.as_tensor(kwargs["timestep"] if "timestep" in kwargs else args[1])
+        return (f"t={float(timestep.reshape(-1)[0]):g}",)
 
     def _say(self, level: int, text: str) -> None:
         """Log a sentence once."""

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-__all__ = ["Settings", "count_drawn", "keys_per_query", "level_grid", "rate_of"]
+__all__ = [
+    "Settings",
+    "count_drawn",
+    "keys_on_average",
+    "keys_per_query",
+    "level_grid",
+    "mel_bins_of",
+    "rate_of",
+]
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,15 @@ class Settings:
     def oriented(self, rows: int, cols: int) -> tuple[int, int]:
         """Give (frames, frequency bins) of a picture of `rows` x `cols`."""
         return (rows, cols) if self.layout == "tf" else (cols, rows)
+
+    def too_short(self, frames: int) -> bool:
+        """Say whether so many frames of the latent are below `min_seconds`."""
+        return self.rate is not None and frames / self.rate < self.min_seconds - 1e-9
+
+    def share(self, frames: int) -> float:
+        """Give the share of the steps in which it takes part, for so many frames of the latent."""
+        first, last = self.step_range
+        return 0.0 if self.too_short(frames) else last - first
 
 
 def level_grid(frames: int, freq_bins: int, level: int) -> tuple[int, int]:
@@ -67,6 +84,12 @@ def keys_per_query(settings: Settings, frames: int, freq_bins: int) -> float:
     return own + drawn
 
 
+def keys_on_average(settings: Settings, frames: int, freq_bins: int, share: float) -> float:
+    """Give the keys per query over all steps, of which only a share is sparse."""
+    tokens = frames * freq_bins
+    return share * keys_per_query(settings, frames, freq_bins) + (1 - share) * tokens
+
+
 def _own_row(frames: int, window: int | None) -> float:
     if window is None or window >= frames:
         return float(frames)
@@ -77,6 +100,13 @@ def _own_row(frames: int, window: int | None) -> float:
         for start in starts
     )
     return seen / frames
+
+
+def mel_bins_of(pipeline: Any) -> int | None:
+    """Give how many mel bins a pipeline's vocoder reads, None where none tells."""
+    config: Any = getattr(getattr(pipeline, "vocoder", None), "config", None)
+    bins = getattr(config, "model_in_dim", None)
+    return None if bins is None else int(bins)
 
 
 def rate_of(pipeline: Any, factor: int) -> float | None:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from genhub.api import hookimpl
 
 __all__ = ["genhub_attached"]
 
-log = logging.getLogger("genhub")
-
 
 @hookimpl
-def genhub_attached(pipeline: Any, plan: Any) -> None:
+def genhub_attached(pipeline: Any, attached: Any) -> None:
     """Let a baseline, to which no mixer is attached that would do it, run on what is installed."""
-    from genhub_litefocus.repair import repair_pipeline
+    from genhub_litefocus.repair import repaired
 
-    for told in repair_pipeline(pipeline):
-        log.info("repaired %s: %s", type(pipeline).__name__, told)
+    for told in attached.enter(repaired(pipeline)):
+        attached.tell(f"repaired: {told}")

@@ -27,7 +27,8 @@ def focus_indices(
     """Choose `count` different tokens of a grid of `frames` x `freq_bins`: int64 `[count]`, on CPU.
 
     `random` draws uniformly; `stratified` gives every row its share, spread over equal segments of
-    time (rows differ by one token unless `freq_bins` divides `count`); `strided` spaces tokens
+    time (rows differ by one token unless `freq_bins` divides `count`, and a token of a segment that
+    is shorter by one frame is drawn the more often); `strided` spaces tokens
     evenly over time while rows take turns, without chance. These are sorted and are functions of
     their arguments alone: `seed`, and `key`, whatever else draws should differ by (step, module).
     `reference` is one `torch.randperm` on the global generator, as published, and not sorted.

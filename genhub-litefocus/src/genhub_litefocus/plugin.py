@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -118,13 +118,13 @@ class LiteFocusConfig(PluginConfig):
     decode: Literal["auto", "stream", "pipeline"] = Field(
         "auto",
         description="stream: spectrogram and sound are decoded piece by piece, in memory that does "
-        "not grow with their length; pipeline: at once, as the pipeline does; auto: stream where "
-        "the pipeline has a vocoder and layout is not ft",
+        "not grow with their length; pipeline: at once, as the pipeline does; auto: stream, but "
+        "pipeline for layout: ft and where there is no vocoder",
     )
 
     @property
     def streams(self) -> bool:
-        """Say whether sound is decoded piece by piece along axis 2 of the latents."""
+        """Say whether sound is decoded piece by piece, by a pipeline that has a vocoder."""
         return self.decode != "pipeline" and self.layout != "ft"
 
     @field_validator("step_range")
@@ -151,25 +151,67 @@ class LiteFocusConfig(PluginConfig):
             )
         if self.decode == "stream" and self.layout == "ft":
             raise ValueError(
-                "decode: stream walks along the third axis of the latents, which layout: ft says "
-                "is frequency: write decode: pipeline"
+                "decode: stream goes along axis 2 of the latents, which is frequency with layout: "
+                "ft: write decode: pipeline"
             )
         if (self.sampler == "given") != (self.indices is not None):
             raise ValueError("sampler: given and indices: [...] go together: write both or neither")
-        if self.sampler == "given" and self.max_compensation is not None:
-            raise ValueError("max_compensation limits what is drawn; with indices, leave it out")
         if self.sampler == "reference" and self.resample != "call":
             raise ValueError(
                 f"sampler: reference draws for every call, so resample: {self.resample} has no "
                 "meaning: use sampler: random"
             )
-        drawn = self.sampler == "given" or (self.sparse_ratio > 0 and self.max_compensation != 0)
-        if not (self.same_frequency or drawn):
+        if not self.same_frequency and self.sampler == "given" and not self.indices:
+            raise ValueError(
+                "without same_frequency a token sees the tokens of indices alone, and none stands "
+                "there: give some"
+            )
+        if not self.same_frequency and (self.sparse_ratio == 0 or self.max_compensation == 0):
             raise ValueError(
                 "without same_frequency a token sees drawn tokens alone, and none would be drawn: "
                 "raise sparse_ratio or max_compensation above 0"
             )
         return self
+
+    @model_validator(mode="after")
+    def _has_no_idle_fields(self) -> LiteFocusConfig:
+        for off, why, names in _IDLE:
+            if not off(self):
+                continue
+            idle = [name for name in names if getattr(self, name) != _default_of(name)]
+            if idle:
+                verb, it = ("has", "it") if len(idle) == 1 else ("have", "them")
+                raise ValueError(f"{why}, so {' and '.join(idle)} {verb} no effect: leave {it} out")
+        return self
+
+
+def _default_of(field: str) -> Any:
+    return LiteFocusConfig.model_fields[field].default
+
+
+# When a field would be read by nothing: the condition, in words, and the fields.
+_IDLE: tuple[tuple[Callable[[LiteFocusConfig], bool], str, tuple[str, ...]], ...] = (
+    (
+        lambda config: not config.same_frequency,
+        "same_frequency is off",
+        ("time_window",),
+    ),
+    (
+        lambda config: not config.cross_frequency,
+        "cross_frequency is off",
+        ("indices", "max_compensation", "seed"),
+    ),
+    (
+        lambda config: config.sampler == "given",
+        "sampler: given draws nothing",
+        ("sparse_ratio", "max_compensation", "resample", "seed"),
+    ),
+    (
+        lambda config: config.sampler == "strided",
+        "sampler: strided has no chance in it",
+        ("resample", "seed"),
+    ),
+)
 
 
 class LiteFocus(AttentionMixer):
@@ -188,7 +230,7 @@ class LiteFocus(AttentionMixer):
     def needs(self) -> Needs:
         """Ask for whole sequences, and for the decoding where it is streamed."""
         owns = frozenset({"vae-decode"} if self.config.streams else ())
-        return Needs(sequence="whole", owns=owns)
+        return Needs(sequence="whole", owns=owns, disown="decode: pipeline" if owns else "")
 
     def accepts(self, site: Site, attn: nn.Module) -> str | None:
         """Take self-attention over a grid of time and frequency."""
@@ -217,7 +259,7 @@ class LiteFocus(AttentionMixer):
             self.repairs = stack.enter_context(
                 repaired(ctx.pipeline, heads=self.config.repair_heads)
             )
-            if self.config.streams and getattr(ctx.pipeline, "vocoder", None) is not None:
+            if self.decodes(ctx):
                 stack.enter_context(streamed_decoding(ctx.pipeline))
             for name, denoiser in ctx.denoisers.items():
                 self.focus[name] = Focus(settings, ctx.clock, name)
@@ -230,6 +272,7 @@ class LiteFocus(AttentionMixer):
     def build(self, site: Site, attn: nn.Module, ctx: Context) -> FocusProcessor:
         """Make the processor of one site; it starts with the size that the plan has seen."""
         from genhub_litefocus.processor import FocusProcessor
+        from genhub_litefocus.settings import planned_share
 
         focus = self.focus[site.component]
         kernel = ctx.kernel(
@@ -237,8 +280,13 @@ class LiteFocus(AttentionMixer):
             time_window=self.config.time_window,
         )  # fmt: skip
         built = FocusProcessor(attn, site.module_path, site.level or 0, focus.settings, kernel)
+        built.share = planned_share(focus.settings, ctx)
         focus.add(built)
         return built
+
+    def decodes(self, ctx: Context) -> bool:
+        """Decode where a vocoder makes the sound."""
+        return bool(self.config.streams) and hasattr(ctx.pipeline, "vocoder")
 
     def decode(self, latents: Tensor, request: Request, sink: Sink, ctx: Context) -> None:
         """Write the sound of latents to the sink as it is made."""
@@ -247,14 +295,18 @@ class LiteFocus(AttentionMixer):
         decode_to_sink(latents, request, sink, ctx)
 
     def macs(self, site: Site, attn: nn.Module, built: FocusProcessor) -> int | None:
-        """Count four projections, and scores and values of the keys that a query sees."""
+        """Count four projections, and scores and values of the keys that a query sees.
+
+        Where it steps aside, and in the steps outside its range, those are all.
+        """
         if site.tokens is None or site.grid is None:
             return None
-        from genhub_litefocus.grid import keys_per_query
+        from genhub_litefocus.grid import keys_on_average
 
         inner = attn.inner_dim
         projections = 2 * site.channels * inner + 2 * site.channels * inner
-        keys = keys_per_query(built.settings, *built.settings.oriented(*site.grid))
+        grid = built.settings.oriented(*site.grid)
+        keys = keys_on_average(built.settings, *grid, built.share)
         return site.tokens * projections + round(2 * inner * site.tokens * keys)
 
     def reset(self) -> None:

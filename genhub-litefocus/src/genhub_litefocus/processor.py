@@ -9,7 +9,8 @@ import torch
 from diffusers.models import attention_processor as own
 from torch import Tensor, nn
 
-from genhub_litefocus.grid import Settings, count_drawn, keys_per_query
+from genhub.api import GenHubError
+from genhub_litefocus.grid import Settings, count_drawn, keys_on_average, keys_per_query
 from genhub_litefocus.kernels.drivers import RowsKernel
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class FocusProcessor:
         self.kernel = kernel
         self.differentiable: Kernel = kernel if kernel.differentiable else RowsKernel()
         self.active = False
+        self.share = 1.0  # of the steps in which it is active, for reports and costs
         self.frames = 0
         self.freq_bins = 0
         self.indices: Tensor | None = None
@@ -104,7 +106,7 @@ class FocusProcessor:
 
     def _attend(self, attn: Any, x: Tensor) -> Tensor:
         if x.shape[1] != self.frames * self.freq_bins:
-            raise ValueError(self._misfit(x.shape[1]))
+            raise self._misfit(x.shape[1])
         q, k, v = (
             project(x).unflatten(-1, (attn.heads, -1)).transpose(1, 2)
             for project in (attn.to_q, attn.to_k, attn.to_v)
@@ -123,11 +125,12 @@ class FocusProcessor:
         )  # fmt: skip
         return out.transpose(1, 2).flatten(2).to(q.dtype)
 
-    def _misfit(self, tokens: int) -> str:
-        return (
+    def _misfit(self, tokens: int) -> GenHubError:
+        return GenHubError(
+            "GH302",
             f"{self.path} (level {self.level}) has {tokens} tokens, not {self.frames} frames x "
-            f"{self.freq_bins} frequency bins: are layout ({self.settings.layout}) and freq_bins "
-            "right for this model?"
+            f"{self.freq_bins} frequency bins",
+            hint=f"are layout ({self.settings.layout}) and freq_bins right for this model?",
         )
 
     def _tell_of_mask(self) -> None:
@@ -145,14 +148,15 @@ class FocusProcessor:
         grid = self.frames, self.freq_bins
         if not self.frames and site.grid is not None:
             grid = settings.oriented(*site.grid)
-        tokens = grid[0] * grid[1]
-        keys = keys_per_query(settings, *grid)
+        tokens, aside = grid[0] * grid[1], self.share == 0
+        keys = tokens if aside else round(keys_per_query(settings, *grid))
+        average = keys_on_average(settings, *grid, self.share)
         return {
             "T": grid[0],
             "F": grid[1],
-            "K": count_drawn(settings, tokens),
+            "K": 0 if aside else count_drawn(settings, tokens),
             "kernel": type(self.kernel).__name__.removesuffix("Kernel").lower(),
             "calls": self.calls,
-            "keys": round(keys),
-            "of full": f"{keys / tokens:.3f}" if tokens else "",
+            "keys": keys,
+            "of full": "steps aside" if aside else f"{average / tokens:.3f}" if tokens else "",
         }

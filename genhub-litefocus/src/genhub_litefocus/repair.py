@@ -18,6 +18,7 @@ Repair = tuple[str, Callable[[], None]]  # what was done, and what undoes it
 # Widths of the UNet that the AudioLDM2 authors trained with heads of 32 channels.
 _AUDIOLDM2_WIDTHS = (128, 256, 384, 640)
 _AUDIOLDM2_HEAD = 32
+_AS_TRAINED = f"have heads of {_AUDIOLDM2_HEAD} channels, as trained"
 
 
 def repair_pipeline(pipe: Any, *, repair_heads: bool = False) -> list[str]:
@@ -38,6 +39,12 @@ def repaired(pipe: Any, *, heads: bool = False) -> Iterator[list[str]]:
     done = _repairs(pipe, heads)
     for told, _ in done:
         log.info("repaired %s: %s", type(pipe).__name__, told)
+    if heads and not any(told.endswith(_AS_TRAINED) for told, _ in done):
+        log.warning(
+            "litefocus.repair_heads has nothing to repair: %s has no AudioLDM2 UNet of the "
+            "published widths %s whose heads are of other than %d channels", type(pipe).__name__,
+            list(_AUDIOLDM2_WIDTHS), _AUDIOLDM2_HEAD,
+        )  # fmt: skip
     try:
         yield [told for told, _ in done]
     finally:
@@ -123,4 +130,4 @@ def _heads(pipe: Any) -> Repair | None:
         for attn, heads, scale in before:
             attn.heads, attn.scale = heads, scale
 
-    return f"{len(wrong)} attention modules have heads of 32 channels, as trained", undo
+    return f"{len(wrong)} attention modules {_AS_TRAINED}", undo

@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from genhub.api import Context, GenHubError
-from genhub_litefocus.grid import Settings, rate_of
+from genhub_litefocus.grid import Settings, mel_bins_of, rate_of
 
 if TYPE_CHECKING:
     from genhub_litefocus.plugin import LiteFocusConfig
 
-__all__ = ["settings_of"]
+__all__ = ["planned_share", "settings_of"]
 
 
 def settings_of(config: LiteFocusConfig, ctx: Context) -> Settings:
     """Resolve what the config leaves to the pipeline; raises GenHubError for what cannot be."""
     rate = rate_of(ctx.pipeline, ctx.facts.latent.factor)
     _check_latent(config, ctx)
+    _check_bins(config, ctx)
     _check_parts(config, ctx, rate)
     _check_order(config, ctx)
     seed = config.seed if config.seed is not None else ctx.generator("litefocus").initial_seed()
@@ -31,6 +32,13 @@ def settings_of(config: LiteFocusConfig, ctx: Context) -> Settings:
             "rate": rate,
         }
     )
+
+
+def planned_share(settings: Settings, ctx: Context) -> float:
+    """Give the share of the steps in which it takes part, at the size of the plan."""
+    shape = ctx.facts.latent.shape
+    frames = settings.oriented(*shape[-2:])[0] if shape else 0
+    return settings.share(frames)
 
 
 def _check_latent(config: LiteFocusConfig, ctx: Context) -> None:
@@ -52,10 +60,31 @@ def _check_latent(config: LiteFocusConfig, ctx: Context) -> None:
         )
 
 
+def _check_bins(config: LiteFocusConfig, ctx: Context) -> None:
+    """Raise where frequency is not where the vocoder says: a latent is never read sideways."""
+    mel, latent, name = mel_bins_of(ctx.pipeline), ctx.facts.latent, type(ctx.pipeline).__name__
+    if mel is None or latent.axes != "BCTF":
+        return
+    bins = mel // latent.factor
+    told = f"the vocoder of {name} reads {mel} mel bins, which are {bins} columns of its latents"
+    if config.layout == "ft":
+        raise GenHubError(
+            "GH305",
+            f"litefocus.layout is ft, and {told} {list(latent.shape)}: its {latent.shape[-2]} "
+            "rows are frames, and would be taken for frequency bins",
+            hint="leave layout out",
+        )
+    if config.freq_bins not in (None, bins):
+        raise GenHubError(
+            "GH302", f"litefocus.freq_bins is {config.freq_bins}, and {told}",
+            hint="leave freq_bins out",
+        )  # fmt: skip
+
+
 def _check_parts(config: LiteFocusConfig, ctx: Context, rate: float | None) -> None:
     """Raise where a field needs a vocoder or a scheduler that the pipeline lacks."""
     pipeline, name = ctx.pipeline, type(ctx.pipeline).__name__
-    if config.decode == "stream" and getattr(pipeline, "vocoder", None) is None:
+    if config.decode == "stream" and hasattr(pipeline, "vae") and not hasattr(pipeline, "vocoder"):
         raise GenHubError(
             "GH305",
             f"litefocus.decode is stream, and {name} has no vocoder, which would make the sound",

@@ -79,6 +79,10 @@ class AttentionMixer(Plugin):
     def before_call(self, ctx: Context) -> None:
         """Prepare one denoiser forward, outside compiled graphs: draws, buffers."""
 
+    def decodes(self, ctx: Context) -> bool:
+        """Say whether it decodes this pipeline's latents, where it owns `vae-decode`."""
+        return True
+
     def decode(self, latents: Tensor, request: Request, sink: Sink, ctx: Context) -> None:
         """Make media of latents and write them to `sink`, piece by piece where they are long.
 

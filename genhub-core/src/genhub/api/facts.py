@@ -30,7 +30,8 @@ class Needs:
     """What a driver asks of a run, known from its config alone: no torch, no model.
 
     `modalities` and `families` equal to `ANY` mean no restriction. `owns` names resources that
-    one driver at a time may hold: `scheduler-step`, `denoiser-forward`, `vae-decode`.
+    one driver at a time may hold: `scheduler-step`, `denoiser-forward`, `vae-decode`; `disown` is
+    what its block has to hold for it to own nothing, as messages tell it: `decode: pipeline`.
     """
 
     world: tuple[int, int] = (1, 10**9)  # ranks, lowest and highest
@@ -38,6 +39,7 @@ class Needs:
     families: frozenset[str] = ANY
     sequence: Literal["any", "whole"] = "any"  # must one call see all tokens / frames?
     owns: frozenset[str] = frozenset()
+    disown: str = ""
 
     def __post_init__(self) -> None:
         """Raise TypeError for what no run could be held against."""

@@ -272,6 +272,18 @@ class Attached(Protocol):
         """Give figures of the drivers and of the communicator."""
         ...
 
+    def notes(self) -> list[str]:
+        """Give what mixers note, and what `tell` was told."""
+        ...
+
+    def tell(self, text: str) -> None:
+        """Add a note, which a run puts into its manifest and its report."""
+        ...
+
+    def enter(self, manager: AbstractContextManager[Any]) -> Any:
+        """Enter a context that ends when the drivers are detached."""
+        ...
+
     def driver(self, name: str) -> Any:
         """Give the attached driver of that entry name; KeyError names those there are."""
         ...

@@ -329,7 +329,9 @@ class ProcessRun:
         self.hooks.call("genhub_plan", plan=plan)
         attached = self._install(loaded, model, plan)
         try:
-            self.hooks.call("genhub_attached", pipeline=model.pipeline, plan=plan)
+            self.hooks.call(
+                "genhub_attached", pipeline=model.pipeline, plan=plan, attached=attached
+            )
         except BaseException:
             attached.detach()
             raise
@@ -362,6 +364,7 @@ class ProcessRun:
         plan = active.attached.plan
         self.summary.stats[active.name] = {
             **active.attached.stats(),
+            "notes": active.attached.notes(),
             "plan_sha256": plan.digest,
             "sites_held": {c.label: [s.path for s in c.sites] for c in plan.claims},
         }

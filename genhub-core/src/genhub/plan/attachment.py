@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from genhub.api import (
     AttentionMixer,
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Attached", "attach", "install"]
 
+Entered = TypeVar("Entered")
+
 
 class Attached:
     """A pipeline with drivers in place; leaving the `with` block detaches them."""
@@ -59,13 +61,15 @@ class Attached:
         self._originals = originals  # what stood at the sites, by path
         self._ticker = ticker
         self._undo: ExitStack | None = undo
+        self._told: list[str] = []
 
     @property
     def decoder(self) -> AttentionMixer | None:
         """Give the mixer that makes media of latents in place of the pipeline, if there is one."""
         mixers = (claim.part.driver for claim in self.plan.claims)
         owners = (mixer for mixer in mixers if "vae-decode" in mixer.needs().owns)
-        return next((mixer for mixer in owners if _defines(mixer, "decode")), None)
+        able = (mixer for mixer in owners if _defines(mixer, "decode"))
+        return next((mixer for mixer in able if mixer.decodes(self.context)), None)
 
     def report(self) -> str:
         """Give a table of sites and what holds each, with everything that was skipped and why."""
@@ -80,11 +84,26 @@ class Attached:
             "",
             *skipped_lines(self.plan.claims),
         ]
-        for claim in self.plan.claims:
-            lines += [f"{claim.label}: {note}" for note in claim.part.driver.notes()]
+        lines += self.notes()
         if self.plan.scheduler is not None:
             lines.append(f"{self.plan.scheduler.label}: {self.plan.world} ranks")
         return "\n".join(lines).rstrip()
+
+    def notes(self) -> list[str]:
+        """Give what mixers note, and what `tell` was told."""
+        parts = [claim.part for claim in self.plan.claims]
+        made = [f"{part.label}: {note}" for part in parts for note in part.driver.notes()]
+        return [*made, *self._told]
+
+    def tell(self, text: str) -> None:
+        """Add a note, which a run puts into its manifest and its report."""
+        self._told.append(text)
+
+    def enter(self, manager: AbstractContextManager[Entered]) -> Entered:
+        """Enter a context that ends when this is detached; RuntimeError where it already is."""
+        if self._undo is None:
+            raise RuntimeError("these drivers are detached already")
+        return self._undo.enter_context(manager)
 
     def detach(self) -> None:
         """Restore the pipeline exactly: identical objects, bit-identical outputs.

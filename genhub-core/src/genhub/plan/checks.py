@@ -80,10 +80,16 @@ def _owners(one: tuple[Part, Needs], other: tuple[Part, Needs]) -> list[Problem]
         Problem(
             "GH404",
             f"'{one[0].label}' and '{other[0].label}' both own {', '.join(both)}",
-            hint="use one of them at a time",
+            hint=_way_out(one, other),
             mark=other[0].mark,
         )
     ]
+
+
+def _way_out(one: tuple[Part, Needs], other: tuple[Part, Needs]) -> str:
+    ways = [f"'{need.disown}' in the block of '{part.label}'" for part, need in (other, one)
+            if need.disown]  # fmt: skip
+    return f"write {' or '.join(ways)}" if ways else "use one of them at a time"
 
 
 def _ranks(part: Part, need: Needs, world: int) -> list[Problem]:

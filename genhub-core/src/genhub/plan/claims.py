@@ -49,15 +49,15 @@ class Claim:
 
 
 def claims_of(
-    mixers: Sequence[Part], facts: Facts, attn_of: Callable[[Site], Any]
+    mixers: Sequence[Part], facts: Facts, attn_of: Callable[[Site], Any], model: str = "the model"
 ) -> tuple[Claim, ...]:
-    """Give every mixer the sites it selects and accepts.
+    """Give every mixer the sites it selects and accepts; `model` names the class in messages.
 
     Raises GenHubError with all that is wrong: GH402 a mixer selects nothing, GH403 it refuses a
     site that the user's own `where` selects, GH401 two mixers select the same site.
     """
     claims = tuple(_claim(part, facts, attn_of) for part in mixers)
-    problems = [problem for claim in claims for problem in _alone(claim, facts)]
+    problems = [problem for claim in claims for problem in _alone(claim, facts, model)]
     problems += [p for pair in combinations(claims, 2) for p in _together(*pair, facts)]
     if problems:
         raise GenHubError.several(problems)
@@ -81,7 +81,7 @@ def _claim(part: Part, facts: Facts, attn_of: Callable[[Site], Any]) -> Claim:
     return Claim(part, where, tuple(taken), tuple(skipped))
 
 
-def _alone(claim: Claim, facts: Facts) -> list[Problem]:
+def _alone(claim: Claim, facts: Facts, model: str) -> list[Problem]:
     refused = [skip for skip in claim.skipped if skip.refused]
     if claim.part.where is not None and refused:
         first = refused[0]
@@ -98,7 +98,9 @@ def _alone(claim: Claim, facts: Facts) -> list[Problem]:
         return []
     total = len(facts.sites)
     found = (
-        f"none of the {total} sites: {claim.reasons()}" if total else "no site: the model has none"
+        f"none of the {total} sites of {model}: {claim.reasons()}"
+        if total
+        else f"no site: {model} has none"
     )
     return [
         Problem(

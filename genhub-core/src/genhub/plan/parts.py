@@ -13,8 +13,18 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from genhub.api import AttentionMixer, GenHubError, ParallelScheduler, Plugin, Problem, Where
+from genhub.api import (
+    AttentionMixer,
+    GenHubError,
+    ParallelScheduler,
+    Plugin,
+    PluginConfig,
+    Problem,
+    Where,
+)
+from genhub.config.names import SLOTS
 from genhub.errors import Mark
+from genhub.kinds import noun
 from genhub.registry import Registries, default
 
 __all__ = [
@@ -104,20 +114,35 @@ def parts_from_blocks(
     parallel: Any = None,
     registries: Registries | None = None,
 ) -> tuple[Part, ...]:
-    """Make drivers from blocks like those of a YAML file, or take ready ones as they are.
+    """Make drivers from blocks like those of a YAML file, or of configs; take ready ones as is.
 
     Raises GenHubError with all that is wrong: names as GH2xx, fields as GH3xx.
     """
     given = [("attention", one) for one in attention]
     given += [] if parallel is None else [("parallel", parallel)]
-    ready = [isinstance(one, BASE[kind]) for kind, one in given]
-    blocks = [one for one, is_ready in zip(given, ready, strict=True) if not is_ready]
-    validated = iter(_validated(blocks, registries or default()) if blocks else ())
-    return labelled(
-        [
-            Part(kind, _own_name(one), one) if is_ready else next(validated)
-            for (kind, one), is_ready in zip(given, ready, strict=True)
-        ]
+    known = registries or default()
+    made = [_ready(kind, one, known) for kind, one in given]
+    blocks = [block for block, part in zip(given, made, strict=True) if part is None]
+    validated = iter(_validated(blocks, known) if blocks else ())
+    return labelled([next(validated) if part is None else part for part in made])
+
+
+def _ready(kind: str, given: Any, registries: Registries) -> Part | None:
+    """Take a driver, or make one of its config; None for a block, which is to be validated."""
+    if isinstance(given, BASE[kind]):
+        return Part(kind, _own_name(given), given)
+    if not isinstance(given, PluginConfig):
+        return None
+    registry, config = registries.get(SLOTS[kind]), type(given)
+    for entry in registry.entries():
+        if entry.value.partition(":")[0] == config.__module__:
+            driver = registry.load(entry.qualified)
+            if driver.Config is config:
+                return Part(kind, entry.name, driver(given))
+    raise GenHubError(
+        "GH304",
+        f"{kind}: no installed {noun(SLOTS[kind])} has the config {config.__name__}",
+        hint="give a block {'type': ...}, or the driver itself",
     )
 
 

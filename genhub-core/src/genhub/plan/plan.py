@@ -131,7 +131,10 @@ def plan_parts(
         raise GenHubError.several(problems)
     mixers = [part for part in parts if part.kind == "attention"]
     claims = claims_of(
-        mixers, facts, lambda site: cores[site.component].get_submodule(site.module_path)
+        mixers,
+        facts,
+        lambda site: cores[site.component].get_submodule(site.module_path),
+        type(pipeline).__name__,
     )
     scheduler = next((part for part in parts if part.kind == "parallel"), None)
     if backend is not None:

@@ -94,6 +94,10 @@ def origin_rows(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         weights = sum(file["bytes"] for file in model["files"].values())
         if weights:
             yield "size of the model", size(weights)
+    variants = manifest.get("variants", {})
+    for variant, about in variants.items():
+        for note in about.get("notes", ()):
+            yield f"note on {variant}" if len(variants) > 1 else "note", note
     repository = manifest.get("repository")
     if repository:
         changed = " with uncommitted changes" if repository["dirty"] else ""
