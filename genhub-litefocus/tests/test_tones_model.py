@@ -66,6 +66,16 @@ def test_no_length_is_refused(tones: TonesPipeline, seconds: float) -> None:
         tones("low noise", audio_length_in_s=seconds)
 
 
+def test_a_run_shorter_than_a_frame_is_made(tmp_path: Path) -> None:
+    config = {
+        "genhub": 1, "model": {"source": "tiny:tones"}, "input": {"prompts": ["low noise"]},
+        "sampling": {"steps": 1, "seconds": 0.01},
+        "output": {"dir": str(tmp_path), "report": False},
+    }  # fmt: skip
+    run = genhub.run(config, quiet=True)
+    assert run.artifacts[0].info["seconds"] == 0.01
+
+
 def test_a_saved_pipeline_is_loaded_again(tones: TonesPipeline, tmp_path: Path) -> None:
     tones.save_pretrained(tmp_path)
     loaded = TonesPipeline.from_pretrained(tmp_path, local_files_only=True)

@@ -98,7 +98,7 @@ def _mel_cells(denoiser: Any, vocoder: Any, factor: int, seconds: float | None) 
     if seconds is None:
         return int(denoiser.config["sample_size"]), cols
     frames = int(seconds * config.sampling_rate / prod(config.upsample_rates))
-    return ceil(frames / factor), cols
+    return max(1, ceil(frames / factor)), cols
 
 
 def _text_tokens(pipeline: Any, family: Family) -> int:
