@@ -189,7 +189,23 @@ def measured_page() -> str:
 
 
 # What a page written by hand includes where it says {{ name }}.
-INCLUDED = {"kinds": kinds_table, "hooks": hooks_list}
+def focus_table() -> str:
+    """Set how many times faster than full attention forms of LiteFocus are, by seconds of sound."""
+    path = ROOT / "benchmarks" / "results" / "focus_attention.json"
+    result = json.loads(path.read_text(encoding="utf-8"))
+    speeds: dict[str, dict[int, str]] = {}
+    for row in result["figures"]:
+        speeds.setdefault(row["contender"], {})[row["seconds"]] = f"{row[SPEED]:.2f}"
+    for row in result["whole denoisers"]:
+        name = f"AudioLDM2's UNet, {row['attention']}"
+        speeds.setdefault(name, {})[row["seconds"]] = f"{row[SPEED]:.2f}"
+    lengths = sorted({seconds for by_length in speeds.values() for seconds in by_length})
+    rows = [(name, *(found.get(n, "") for n in lengths)) for name, found in speeds.items()]
+    return _table(("speed over fused full attention", *(f"{n} s" for n in lengths)), rows)
+
+
+SPEED = "of SDPA's speed"
+INCLUDED = {"kinds": kinds_table, "hooks": hooks_list, "focus attention": focus_table}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
