@@ -185,6 +185,16 @@ def test_a_rank_that_ends_by_a_signal_without_a_name_is_told_too(tmp_path: Path)
     assert "rank 1 was killed by signal 36" in str(cause(tmp_path, 1))
 
 
+def test_ranks_that_were_stopped_for_a_lost_one_were_not_interrupted(tmp_path: Path) -> None:
+    stopped = [{"code": "GH603", "message": "interrupted", "hint": "", "mark": None}]
+    (tmp_path / "rank0").mkdir()
+    (tmp_path / "rank0/error.json").write_text(json.dumps({"cause": stopped, "own": stopped}))
+    assert cause(tmp_path, 1).code == "GH603"
+    (tmp_path / "ended.json").write_text(json.dumps({"ranks": {"1": -9}}))
+    error = cause(tmp_path, 1)
+    assert (error.code, "rank 1 was killed by SIGKILL" in str(error)) == ("GH607", True)
+
+
 def long_run(site: Path, folder: Path) -> Any:
     """Start a run that never ends, and wait for its first picture."""
     wanted = config(folder, {"type": "trouble"}, sampling={"steps": 2, "samples": 100_000})

@@ -129,7 +129,8 @@ def cause(logs: Path, status: int | None) -> GenHubError:
         return GenHubError("GH603", "interrupted", hint="what was finished by then is kept")
     told = [json.loads(path.read_text()) for path in sorted(logs.glob(f"rank*/{ERROR}"))]
     error = from_json(told[0]["cause"]) if told else None  # ranks agree on which was the first
-    if error is None or error.code == LOST:
+    # Ranks that lose one of them are stopped, and may take that for an interruption of their own.
+    if error is None or error.code in (LOST, "GH603"):
         error = _silent(logs) or error or _unknown(logs, status)
     for entry in told:
         text = str(from_json(entry["own"]))
