@@ -11,7 +11,7 @@ import ast
 import re
 import sys
 from argparse import SUPPRESS, ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -32,7 +32,9 @@ HEAVY = {  # read and not imported: torch would come with them
     "run": SOURCES / "execution" / "start.py",
     "GuidanceSplit": SOURCES / "comm" / "guidance.py",
     "Registries": SOURCES / "registry.py",
+    "stateless_generator": SOURCES / "plan" / "context.py",
 }
+LATE = ("GuidanceSplit", "Registries", "stateless_generator")  # of genhub.api
 BLOCKS = ("Model", "Input", "Sampling", "Launch", "Output")
 
 
@@ -78,11 +80,14 @@ def undescribed(value: ast.expr) -> ast.expr:
     return value
 
 
-def names_of(module: ModuleType) -> Iterator[str]:
-    """Write each name of a module as its definition, in whichever module that stands."""
+def names_of(module: ModuleType, late: Iterable[str] = ()) -> Iterator[str]:
+    """Write each name of a module as its definition, in whichever module that stands.
+
+    `late` are names that it gives without listing them, since torch comes with them.
+    """
     inside = [m for name, m in sorted(sys.modules.items()) if name.startswith("genhub.api.")]
     files = [Path(str(each.__file__)) for each in (*inside, errors, module)]
-    for name in sorted(module.__all__):
+    for name in sorted([*module.__all__, *late]):
         homes = [HEAVY[name]] if name in HEAVY else files
         home = next(file for file in homes if name in definitions(file))
         yield from described(name, definitions(home)[name])
@@ -118,7 +123,7 @@ def public() -> str:
     hooks = definitions(Path(str(hookspecs.__file__)))
     parts = {
         "genhub": names_of(genhub),
-        "genhub.api": names_of(api),
+        "genhub.api": names_of(api, LATE),
         "genhub.testing": testing.__all__,
         "hooks": (line for name in hooks for line in described(name, hooks[name])),
         "groups of entry points": sorted(KINDS.values()),

@@ -105,7 +105,7 @@ def test_what_does_not_fit_is_told_with_what_helps(monkeypatch):
     from genhub_litefocus import advice
 
     pipe = small_pipelines.audioldm2()
-    monkeypatch.setattr(advice, "_device", lambda: ("this machine", 64 * 2**20))
+    monkeypatch.setattr(advice, "_memory_of", lambda device: ("this machine", 64 * 2**20))
     (said,) = [s for s in estimate(pipe, 320).advice if "are needed" in s]
     assert "this machine has 64.0 MiB" in said and "dtype: bf16" in said
     until = float(said.partition("enough for ")[2].partition(" s")[0])

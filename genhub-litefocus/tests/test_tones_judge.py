@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from genhub_litefocus.tones import mel, sound, world
-from genhub_litefocus.tones.ear import Ear
-from genhub_litefocus.tones.hearing import pitch_track
+from genhub_litefocus.tones.features import Features
 from genhub_litefocus.tones.judge import errors, judge, shares, tone_accuracy
+from genhub_litefocus.tones.spectra import pitch_track
 from genhub_litefocus.tones.voices import beats
 
 RATE = sound.RATE
@@ -152,7 +152,7 @@ def test_a_short_extra_beep_is_impure_where_it_is() -> None:
 def test_a_missing_beep_and_one_too_many_break_the_rhythm_where_they_are() -> None:
     made = rendered(BEEPS)
     onset = int(
-        beats(Ear(made, RATE, world.parse(BEEPS)), world.Beeps("middle a", "quick")).onsets[6]
+        beats(Features(made, RATE, world.parse(BEEPS)), world.Beeps("middle a", "quick")).onsets[6]
         * RATE
     )
     without, twice = made.copy(), made.copy()
@@ -188,7 +188,7 @@ def test_onsets_are_known_within_ten_milliseconds(painted: bool) -> None:
     loud = np.abs(rendered(BEEPS)) > 0.1
     silent = np.flatnonzero(np.diff(np.concatenate([[0], np.flatnonzero(loud)])) > 0.2 * RATE)
     truth = np.flatnonzero(loud)[silent] / RATE
-    found = beats(Ear(made, RATE, world.parse(BEEPS)), world.Beeps("middle a", "quick")).onsets
+    found = beats(Features(made, RATE, world.parse(BEEPS)), world.Beeps("middle a", "quick")).onsets
     assert len(found) == len(truth) and np.abs(found - truth).max() < 0.01
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genhub_litefocus.tones import mel, sound, world
-from genhub_litefocus.tones.hearing import pitch_track
+from genhub_litefocus.tones.spectra import pitch_track
 
 
 @settings(max_examples=200, deadline=None)

@@ -13,7 +13,7 @@ from diffusers.models.attention_processor import AttnProcessor2_0, SlicedAttnPro
 
 import genhub
 from genhub.api import Availability, GenHubError, Kernel
-from genhub_litefocus import LiteFocusConfig
+from genhub_litefocus import LiteFocusConfig, advice
 
 PLAIN = {"type": "litefocus", "decode": "pipeline"}
 
@@ -196,6 +196,20 @@ def test_two_blocks_that_both_stream_are_told_that_one_is_enough():
     with genhub.attach(unet, blocks, modality="audio") as attached:
         shapes.call(unet, 9, 16)
         assert [len(claim.sites) for claim in attached.plan.claims] == [15, 15]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "room", "is_told"), [(320, 2**26, True), (320, 2**40, False), (20, 2**10, False)]
+)
+def test_memory_that_will_not_suffice_is_told_before_long_sound(
+    seconds, room, is_told, monkeypatch, caplog
+):
+    monkeypatch.setattr(advice, "_memory_of", lambda device: (f"the {device}", room))
+    with genhub.attach(small_pipelines.audioldm2(), [{"type": "litefocus"}], seconds=seconds):
+        told = [r.message for r in caplog.records if "are needed at once" in r.message]
+    assert len(told) == is_told
+    if is_told:
+        assert "the cpu has 64.0 MiB" in told[0] and "dtype: bf16" in told[0]
 
 
 @pytest.mark.parametrize("how", ["slicing", "processors"])

@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 import torch
 
 from genhub_litefocus.focus import TRAINED_SECONDS
+from genhub_litefocus.grid import rate_of
 from genhub_litefocus.sizes import bytes_in_words
 
 if TYPE_CHECKING:
+    from genhub.api import Context
     from genhub_litefocus.estimate import Estimate
     from genhub_litefocus.plugin import LiteFocusConfig
 
-__all__ = ["advice"]
+__all__ = ["advice", "shortage"]
 
+LONG = 4 * TRAINED_SECONDS  # seconds of sound from which a run is looked at before it begins
+FLOAT = 4  # bytes in which an estimate counts
 WORTH = 1.02  # a field is proposed where a call has so many times fewer FLOP
 
 
@@ -56,26 +60,48 @@ def _on_fields(made: Estimate) -> Iterator[str]:
 
 
 def _on_memory(made: Estimate, config: LiteFocusConfig) -> Iterator[str]:
-    memory, (device, room) = made.memory, _device()
+    memory = made.memory
     if config.decode == "pipeline" and memory.picture:
         yield (
             f"decode: pipeline holds {bytes_in_words(memory.picture)} of one layer of the "
             f"autoencoder, and {bytes_in_words(memory.picture_scores)} of scores where its "
             "attention has no fused kernel; decode: stream does not grow with the length"
         )
-    if room is not None and memory.needed > room:
-        growing = memory.needed - memory.weights
-        until = made.seconds * max(0.0, (room - memory.weights) / growing)
-        yield (
-            f"about {bytes_in_words(memory.needed)} are needed at once with guidance in float32, "
-            f"and {device} has {bytes_in_words(room)}, enough for {until:.0f} s: dtype: bf16 "
-            "halves it, guidance: 1.0 nearly so, and decode: stream keeps decoding small"
-        )
+    short = _short(made, FLOAT, "cuda" if torch.cuda.is_available() else "cpu")
+    if short is not None:
+        yield short
 
 
-def _device() -> tuple[str, int | None]:
-    """Name the device that a run would choose, and give its bytes of memory."""
-    if torch.cuda.is_available():
+def shortage(ctx: Context, config: LiteFocusConfig) -> str | None:
+    """Say, for a long sound that is about to be made, that memory will not suffice; else None."""
+    from genhub_litefocus.estimate import estimate
+
+    parameter = next(next(iter(ctx.denoisers.values())).parameters())
+    rate, shape = rate_of(ctx.pipeline, ctx.facts.latent.factor), ctx.facts.latent.shape
+    if parameter.is_meta or rate is None or config.layout == "ft" or shape[-2] < LONG * rate:
+        return None
+    made = estimate(ctx.pipeline, shape[-2] / rate, config)
+    return _short(made, parameter.element_size(), parameter.device.type)
+
+
+def _short(made: Estimate, size: int, device: str) -> str | None:
+    """Compare what is needed, in numbers of `size` bytes, with what a device has."""
+    (name, room), weights = _memory_of(device), made.memory.weights * size // FLOAT
+    needed = made.memory.needed * size // FLOAT
+    if room is None or needed <= room:
+        return None
+    until = made.seconds * max(0.0, (room - weights) / (needed - weights))
+    half = "dtype: bf16 and guidance: 1.0" if size == FLOAT else "guidance: 1.0"
+    return (
+        f"about {bytes_in_words(needed)} are needed at once for one sample with guidance in "
+        f"{8 * size} bits, and {name} has {bytes_in_words(room)}, enough for {until:.0f} s: "
+        f"{half} take nearly half of it away, and decode: stream keeps decoding small"
+    )
+
+
+def _memory_of(device: str) -> tuple[str, int | None]:
+    """Name a device, and give its bytes of memory."""
+    if device == "cuda":
         return "the GPU", int(torch.cuda.get_device_properties(0).total_memory)
     try:
         return "this machine", os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

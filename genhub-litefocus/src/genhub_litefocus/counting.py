@@ -67,14 +67,13 @@ def counted(source: Any, seconds: float, block: Block) -> Estimate:
     plan = _planned(skeleton, seconds, block)
     call = _called(skeleton, plan.facts)
     scores = _scores(plan)
-    saved = 0.0 if seconds < plan.config.min_seconds else plan.saved
     made = Estimate(
         model=skeleton.name, seconds=seconds, rate=skeleton.rate / skeleton.factor,
-        levels=tuple(_levels(plan)), full=call.flops, focus=call.flops - saved,
+        levels=tuple(_levels(plan)), full=call.flops, focus=call.flops - plan.saved,
         options=_options(skeleton, seconds, block, call.flops, plan),
         memory=_memory(skeleton, plan, call),
         quadratic_from=_crossing(seconds, scores, call.flops),
-        quadratic_from_focus=_crossing(seconds, _sparse_scores(plan), call.flops - saved),
+        quadratic_from_focus=_crossing(seconds, _sparse_scores(plan), call.flops - plan.saved),
     )  # fmt: skip
     return replace(made, advice=advice(made, plan.config, skeleton.note))
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from hashlib import sha256
 
 import torch
 from torch import Generator, Tensor
 
+from genhub.api import stateless_generator
 from genhub_litefocus.kernels.tokens import LAYOUTS
 
 __all__ = ["SAMPLERS", "focus_indices"]
@@ -49,17 +48,10 @@ def focus_indices(
         raise ValueError(f"count is {count}: choose 0 to {tokens}, the tokens of the grid.")
     if sampler == "reference":
         return torch.randperm(tokens)[:count]
-    generator = _stateless(seed, sampler, tokens, *key)
+    generator = stateless_generator(seed, sampler, tokens, *key)
     frame, row = _DRAWS[sampler](frames, freq_bins, count, generator)
     drawn = frame * freq_bins + row if layout == "tf" else row * frames + frame
     return drawn.sort().values
-
-
-def _stateless(seed: int, *key: int | str) -> Generator:
-    """Seed a generator by a hash: equal arguments draw equally, in any order of calls."""
-    text = json.dumps([seed, *(part if isinstance(part, str) else int(part) for part in key)])
-    digest = sha256(text.encode()).digest()
-    return Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
 def _random(frames: int, bins: int, count: int, generator: Generator) -> tuple[Tensor, Tensor]:

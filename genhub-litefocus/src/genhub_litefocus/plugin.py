@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from genhub_litefocus.processor import FocusProcessor
 
 __all__ = ["LiteFocus", "LiteFocusConfig"]
+
+log = logging.getLogger("genhub")
 
 PAPER = "LiteFocus: Accelerated Diffusion Inference for Long Audio Synthesis (arXiv 2407.10468)"
 
@@ -249,12 +252,15 @@ class LiteFocus(AttentionMixer):
     @contextmanager
     def prepare(self, ctx: Context) -> Iterator[None]:
         """Repair what cannot run, and watch the lengths of the denoiser's calls."""
+        from genhub_litefocus.advice import shortage
         from genhub_litefocus.decoding import streamed_decoding
         from genhub_litefocus.focus import Focus
         from genhub_litefocus.repair import repaired
         from genhub_litefocus.settings import settings_of
 
         settings = settings_of(self.config, ctx)
+        if (short := shortage(ctx, self.config)) is not None:
+            log.warning("%s", short)
         with ExitStack() as stack:
             self.repairs = stack.enter_context(
                 repaired(ctx.pipeline, heads=self.config.repair_heads)
@@ -305,10 +311,9 @@ class LiteFocus(AttentionMixer):
         from genhub_litefocus.grid import keys_on_average
 
         inner = attn.inner_dim
-        projections = 2 * site.channels * inner + 2 * site.channels * inner
         grid = built.settings.oriented(*site.grid)
         keys = keys_on_average(built.settings, *grid, built.share)
-        return site.tokens * projections + round(2 * inner * site.tokens * keys)
+        return site.tokens * 4 * site.channels * inner + round(2 * inner * site.tokens * keys)
 
     def reset(self) -> None:
         """Begin a generation: the published sampler starts from its seed."""

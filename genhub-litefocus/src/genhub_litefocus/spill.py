@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ __all__ = ["MEMORY", "Stream", "Workspace", "widened"]
 MEMORY = 64 * 2**20  # bytes of activations that stay in memory, all streams together
 
 
-class Stream:
+class Stream(ABC):
     """Frames [B, C, T, F] that are written in order and then read in any blocks."""
 
     def __init__(self, frames: int, like: Tensor) -> None:
@@ -53,6 +54,7 @@ class Stream:
         inside = self._squares.unflatten(1, (groups, -1)) / (self._written * self.bins)
         return mean.mean(2), inside.mean(2) + mean.var(2, correction=0)
 
+    @abstractmethod
     def close(self) -> None:
         """Give up what the frames take."""
 
@@ -65,11 +67,13 @@ class Stream:
         self._mean += away * here / (before + here)
         self._squares += variance * here + away.square() * before * here / (before + here)
 
+    @abstractmethod
     def _put(self, start: int, rows: Tensor) -> None:
-        raise NotImplementedError
+        """Keep frames [t, B, C, F] at their place."""
 
+    @abstractmethod
     def _get(self, start: int, stop: int) -> Tensor:
-        raise NotImplementedError
+        """Give frames as [t, B, C, F]."""
 
 
 class _InMemory(Stream):

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genhub.shapes import autoencoder, denoiser, export, tokenizer
@@ -80,9 +79,10 @@ def _chance(recipe: Recipe, stream: int, step: int) -> np.random.Generator:
     return np.random.default_rng([recipe.seed, stream, step])
 
 
-def _seed(recipe: Recipe, stream: int, step: int) -> None:
-    """Make what torch draws next, on any device, a function of (seed, step)."""
-    torch.manual_seed((recipe.seed * 10 + stream) * 10**7 + step)
+def _noise(like: Tensor, recipe: Recipe, stream: int, step: int) -> Tensor:
+    """Draw noise for latents, on the CPU: a function of (seed, stream, step) on any device."""
+    generator = torch.Generator().manual_seed((recipe.seed * 10 + stream) * 10**7 + step)
+    return recipe.latent_noise * torch.randn(like.shape, generator=generator).to(like)
 
 
 class Shards:
@@ -122,23 +122,9 @@ class Shards:
         while len(captions) < self._recipe.shard:
             count = min(256, self._recipe.shard - len(captions))
             said, pictures = draw(rng, count, self._device)
-            made.append(_encode(self._vae, pictures))
+            made.append(autoencoder.encode(self._vae, pictures))
             captions += said
         self._latents, self._ids, self._number = torch.cat(made), self.tokens(captions), number
-
-
-def _encode(vae: nn.Module, pictures: Tensor) -> Tensor:
-    with torch.no_grad():
-        return torch.cat([vae.encoder(part) for part in pictures.split(64)])
-
-
-def _half(device: str) -> torch.autocast:
-    return torch.autocast(torch.device(device).type, torch.bfloat16)
-
-
-def _difference(rebuilt: Tensor, pictures: Tensor) -> Tensor:
-    error = rebuilt.float() - pictures
-    return error.abs().mean() + error.square().mean()
 
 
 def autoencoder_stage(vae: nn.Module, recipe: Recipe, device: str) -> Stage:
@@ -146,12 +132,8 @@ def autoencoder_stage(vae: nn.Module, recipe: Recipe, device: str) -> Stage:
 
     def loss(step: int) -> Tensor:
         _, pictures = draw(_chance(recipe, 4, step), recipe.autoencoder_batch, device)
-        _seed(recipe, 4, step)
-        with _half(device):
-            latents = vae.encoder(pictures)
-            noise = recipe.latent_noise * torch.randn_like(latents)
-            rebuilt = vae.decoder(latents + noise)
-        return _difference(rebuilt, pictures) + 1e-3 * latents.float().square().mean()
+        like = pictures.new_empty(len(pictures), 4, LONGEST, mel.BANDS // 4)
+        return autoencoder.loss(vae, pictures, _noise(like, recipe, 4, step))
 
     optimizer = torch.optim.AdamW(vae.parameters(), betas=(0.9, 0.99), weight_decay=0.01)
     rate = one_cycle(recipe.autoencoder_rate, recipe.autoencoder_steps)
@@ -163,11 +145,9 @@ def decoder_stage(vae: nn.Module, recipe: Recipe, device: str) -> Stage:
 
     def loss(step: int) -> Tensor:
         _, pictures = draw(_chance(recipe, 5, step), recipe.autoencoder_batch, device)
-        latents = _encode(vae, pictures)
-        _seed(recipe, 5, step)
-        with _half(device):
-            rebuilt = vae.decoder(latents + recipe.latent_noise * torch.randn_like(latents))
-        return _difference(rebuilt, pictures)
+        latents = autoencoder.encode(vae, pictures)
+        noisy = latents + _noise(latents, recipe, 5, step)
+        return autoencoder.decoder_loss(vae, noisy, pictures)
 
     optimizer = torch.optim.AdamW(vae.decoder.parameters(), betas=(0.9, 0.99), weight_decay=0.01)
     rate = one_cycle(recipe.autoencoder_rate / 2, recipe.decoder_steps)
@@ -183,15 +163,8 @@ def denoiser_stage(
 
     def loss(step: int) -> Tensor:
         latents, ids = shards(step)
-        _seed(recipe, 6, step)
-        noise = torch.randn_like(latents)
-        timesteps = _timesteps(len(latents), device)
-        alpha = alphas[timesteps].view(-1, 1, 1, 1)
-        signal, sigma = alpha.sqrt(), (1 - alpha).sqrt()
-        with _half(device):
-            states = parts["text"](ids).last_hidden_state
-            velocity = parts["unet"](signal * latents + sigma * noise, timesteps, states).sample
-        return F.mse_loss(velocity.float(), signal * noise - sigma * latents)
+        seed = recipe.seed * 10**6 + step
+        return denoiser.loss(parts["text"], parts["unet"], alphas, latents, ids, seed)
 
     def after(step: int) -> dict[str, float]:
         with torch.no_grad():
@@ -203,14 +176,6 @@ def denoiser_stage(
     rate = plateau(recipe.rate, recipe.denoiser_steps, recipe.cooldown)
     both = nn.ModuleDict({"now": parts, "ema": ema})
     return Stage("denoiser", recipe.denoiser_steps, both, optimizer, rate, loss, after)
-
-
-def _timesteps(count: int, device: str) -> Tensor:
-    """Draw noise levels: half uniform, half around those that decide pitch and rhythm."""
-    uniform = torch.rand(count, device=device)
-    middle = torch.sigmoid(0.4 + 0.9 * torch.randn(count, device=device))
-    half = torch.rand(count, device=device) < 0.5
-    return (torch.where(half, uniform, middle) * 1000).long()
 
 
 def train(recipe: Recipe, out: Path, device: str, resume: bool = False) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Public names for authors of plugins; imports neither torch nor numpy.
 
 A plugin imports `genhub`, `genhub.api`, `genhub.testing` and `genhub.shapes`, and nothing else of
-the host. What is listed in `__all__` follows semantic versions, and so do two names that bring more
-along when they are asked for: `GuidanceSplit`, and `Registries`, to which a program may add drivers
-of its own before it calls `genhub.run(..., registries=...)`.
+the host. What is listed in `__all__` follows semantic versions, and so do three names that bring
+more along when they are asked for: `GuidanceSplit`; `stateless_generator`, by which
+`Context.generator` draws; and `Registries`, to which a program may add drivers of its own before it
+calls `genhub.run(..., registries=...)`.
 """
 
 from __future__ import annotations
@@ -65,6 +66,7 @@ from genhub.errors import GenHubError, PeerLost, PlanRejected, Problem
 
 if TYPE_CHECKING:
     from genhub.comm.guidance import GuidanceSplit as GuidanceSplit
+    from genhub.plan.context import stateless_generator as stateless_generator
     from genhub.registry import Registries as Registries
 
 __all__ = [
@@ -143,4 +145,8 @@ def __getattr__(name: str) -> Any:
         from genhub.registry import Registries
 
         return Registries
+    if name == "stateless_generator":
+        from genhub.plan.context import stateless_generator
+
+        return stateless_generator
     raise AttributeError(f"module 'genhub.api' has no attribute '{name}'")

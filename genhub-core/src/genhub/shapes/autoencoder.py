@@ -27,7 +27,7 @@ def decode(model: AutoencoderTiny, latents: Tensor) -> Tensor:
 
 def loss(model: AutoencoderTiny, pictures: Tensor, noise: Tensor) -> Tensor:
     """Rate a reconstruction from noisy latents; the noise buys a decoder that forgives."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(pictures.device.type, torch.bfloat16):
         latents = model.encoder(pictures)
         rebuilt = decode(model, latents + noise)
     error = rebuilt.float() - pictures
@@ -36,7 +36,7 @@ def loss(model: AutoencoderTiny, pictures: Tensor, noise: Tensor) -> Tensor:
 
 def decoder_loss(model: AutoencoderTiny, latents: Tensor, pictures: Tensor) -> Tensor:
     """Rate the decoder alone on given latents."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(latents.device.type, torch.bfloat16):
         rebuilt = decode(model, latents)
     error = rebuilt.float() - pictures
     return error.abs().mean() + error.square().mean()
@@ -66,7 +66,7 @@ def whiten(model: AutoencoderTiny, pictures: Tensor) -> None:
 
 def encode(model: AutoencoderTiny, pictures: Tensor) -> Tensor:
     """Encode pictures [N, 3, 64, 64] to latents [N, 4, 16, 16], in batches that fit the cache."""
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), torch.autocast(pictures.device.type, torch.bfloat16):
         return torch.cat([model.encoder(part).float() for part in pictures.split(64)])
 
 

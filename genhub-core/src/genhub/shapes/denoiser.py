@@ -139,11 +139,11 @@ def loss(
     `alphas` [1000] are the scheduler's `alphas_cumprod`; `seed` decides noise and noise levels.
     """
     generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(latents.shape, generator=generator)
-    timesteps = _timesteps(len(latents), generator)
+    noise = torch.randn(latents.shape, generator=generator).to(latents.device)
+    timesteps = _timesteps(len(latents), generator).to(latents.device)
     alpha = alphas[timesteps].view(-1, 1, 1, 1)
     signal, sigma = alpha.sqrt(), (1 - alpha).sqrt()
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(latents.device.type, torch.bfloat16):
         states = text(ids).last_hidden_state
         velocity = unet(signal * latents + sigma * noise, timesteps, states).sample
     return F.mse_loss(velocity.float(), signal * noise - sigma * latents)

@@ -14,9 +14,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from genhub_litefocus.tones import company, voices
-from genhub_litefocus.tones.ear import SHORTEST, Ear, strength
-from genhub_litefocus.tones.hearing import Array, cents
+from genhub_litefocus.tones import background, voices
+from genhub_litefocus.tones.features import SHORTEST, Features, strength
+from genhub_litefocus.tones.spectra import Array, cents
 from genhub_litefocus.tones.world import PITCHES, Beeps, Noise, Scene, Steady, Sweep, parse
 
 __all__ = [
@@ -57,29 +57,34 @@ def judge(waveform: Array, caption: str, rate: int) -> list[Verdict]:
     second, and for a rate below 12.5 kHz.
     """
     scene = parse(caption)
-    ear = Ear(np.asarray(waveform), rate, scene)
-    wrong = dict(_faults(ear, scene))
+    features = Features(np.asarray(waveform), rate, scene)
+    wrong = dict(_faults(features, scene))
     verdicts = []
-    for begin, end in _windows(ear.seconds):
-        inside = (ear.times >= begin) & (ear.times < (np.inf if end == ear.seconds else end))
+    for begin, end in _windows(features.seconds):
+        inside = (features.times >= begin) & (
+            features.times < (np.inf if end == features.seconds else end)
+        )
         right = {name: not found[inside].any() for name, found in wrong.items()}
         verdicts.append(Verdict(begin, end, right))
     return verdicts
 
 
-def _faults(ear: Ear, scene: Scene) -> Iterator[tuple[str, Array]]:
+def _faults(features: Features, scene: Scene) -> Iterator[tuple[str, Array]]:
     """Give each attribute that the caption has, with where [frames] it is wrong."""
-    yield "sound", company.sound(ear, scene)
-    if ear.tones:
-        yield "pitch", np.logical_or.reduce([voices.pitch(ear, tone) for tone in ear.tones])
+    yield "sound", background.sound(features, scene)
+    if features.tones:
+        yield (
+            "pitch",
+            np.logical_or.reduce([voices.pitch(features, tone) for tone in features.tones]),
+        )
     match scene.voice:
         case Beeps() as beeps:
-            yield "rhythm", voices.rhythm(ear, beeps)
+            yield "rhythm", voices.rhythm(features, beeps)
         case Sweep() as sweep:
-            yield "sweep", voices.sweep(ear, sweep)
+            yield "sweep", voices.sweep(features, sweep)
     if isinstance(scene.ground, Noise):
-        yield "noise", company.noise(ear, scene.ground)
-    yield "purity", company.purity(ear, scene)
+        yield "noise", background.noise(features, scene.ground)
+    yield "purity", background.purity(features, scene)
 
 
 def _windows(seconds: float) -> list[tuple[float, float]]:
@@ -133,23 +138,23 @@ def errors(waveform: Array, caption: str, rate: int) -> Errors:
     Pitches are medians of quarters of a second. Raises ValueError as `judge` does.
     """
     scene = parse(caption)
-    ear = Ear(np.asarray(waveform), rate, scene)
+    features = Features(np.asarray(waveform), rate, scene)
     onset: list[tuple[float, float]] = []
     match scene.voice:
         case Beeps() as beeps:
-            onset = voices.onset_errors(ear, beeps)
+            onset = voices.onset_errors(features, beeps)
         case Sweep() as sweep:
-            onset = voices.run_errors(ear, sweep)
-    return Errors(onset, {tone.pitch: _pitch_errors(ear, tone) for tone in ear.tones})
+            onset = voices.run_errors(features, sweep)
+    return Errors(onset, {tone.pitch: _pitch_errors(features, tone) for tone in features.tones})
 
 
-def _pitch_errors(ear: Ear, tone: Steady | Beeps) -> list[tuple[float, float]]:
-    track = ear.track(tone)
+def _pitch_errors(features: Features, tone: Steady | Beeps) -> list[tuple[float, float]]:
+    track = features.track(tone)
     there = track.level >= voices.STEADY_PART * strength(track.level)
     off = cents(track.hertz, PITCHES[tone.pitch])
     points = []
-    for begin in np.arange(0, ear.seconds, QUARTER):
-        inside = there & (ear.times >= begin) & (ear.times < begin + QUARTER)
+    for begin in np.arange(0, features.seconds, QUARTER):
+        inside = there & (features.times >= begin) & (features.times < begin + QUARTER)
         if inside.any():
             points.append((float(begin + QUARTER / 2), float(np.median(off[inside]))))
     return points

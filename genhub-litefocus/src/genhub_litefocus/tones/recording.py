@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from genhub_litefocus.tones.hearing import Array
+from genhub_litefocus.tones.spectra import Array
 
 __all__ = ["read_sound"]
 

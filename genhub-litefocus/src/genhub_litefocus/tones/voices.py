@@ -10,8 +10,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from genhub_litefocus.tones.ear import Ear, Tone, around, lasting, strength
-from genhub_litefocus.tones.hearing import FRAME, Array, bursts, cents
+from genhub_litefocus.tones.features import Features, Tone, around, lasting, strength
+from genhub_litefocus.tones.spectra import FRAME, Array, bursts, cents
 from genhub_litefocus.tones.world import (
     GAP,
     PERIODS,
@@ -39,9 +39,9 @@ OFF_PLACE = 0.05  # share of a period by which a glide may be off its line
 GLIDES = (250.0, 3500.0)  # hertz in which glides are followed
 
 
-def pitch(ear: Ear, tone: Tone) -> Array:
+def pitch(features: Features, tone: Tone) -> Array:
     """Say where a tone is lacking, or more than 50 cents off."""
-    track = ear.track(tone)
+    track = features.track(tone)
     usual = strength(track.level)
     off = np.abs(cents(track.hertz, PITCHES[tone.pitch])) > OFF_PITCH
     match tone:
@@ -61,10 +61,10 @@ class Beats:
     ends: Array
 
 
-def beats(ear: Ear, beeps: Beeps) -> Beats:
+def beats(features: Features, beeps: Beeps) -> Beats:
     """Find the beeps of a pitch: above half of the level that the loudest near them have."""
-    quick = ear.quick
-    low, high = ear.reach(beeps)
+    quick = features.quick
+    low, high = features.reach(beeps)
     bins = quick.within(low - quick.width / 2, high + quick.width / 2)
     level = np.sqrt(quick.power[:, bins].max(1))
     block = round(PERIODS[beeps.rate] / quick.hop)
@@ -76,15 +76,15 @@ def beats(ear: Ear, beeps: Beeps) -> Beats:
     healed = [e for e in ends if np.any((onsets > e) & (onsets < e + CLICK))]
     ends = np.setdiff1d(ends, healed)
     onsets = np.array([o for o in onsets if not np.any((o - CLICK < healed) & (healed < o))])
-    inside = (onsets > CUT) & (onsets < ear.seconds - CUT)
+    inside = (onsets > CUT) & (onsets < features.seconds - CUT)
     return Beats(onsets[inside], ends[ends > CUT])
 
 
-def rhythm(ear: Ear, beeps: Beeps) -> Array:
+def rhythm(features: Features, beeps: Beeps) -> Array:
     """Say where a beep is missing, early, late, too short or too long."""
-    found, period, end = beats(ear, beeps), PERIODS[beeps.rate], ear.seconds
+    found, period, end = beats(features, beeps), PERIODS[beeps.rate], features.seconds
     if not len(found.onsets):
-        return np.ones(len(ear.times), bool)
+        return np.ones(len(features.times), bool)
     longest, shortest = (1 + STRETCH) * period, (1 - STRETCH) * period
     onsets = found.onsets
     faults = [(0.0, onsets[0] - period)] if onsets[0] > longest + CUT else []
@@ -95,12 +95,12 @@ def rhythm(ear: Ear, beeps: Beeps) -> Array:
             faults.append((after, after))
     if end - onsets[-1] > longest + CUT:
         faults.append((onsets[-1] + period, end))
-    return _marked(ear, faults + _lengths(found, period, end))
+    return _marked(features, faults + _lengths(found, period, end))
 
 
-def onset_errors(ear: Ear, beeps: Beeps) -> list[tuple[float, float]]:
+def onset_errors(features: Features, beeps: Beeps) -> list[tuple[float, float]]:
     """Give (seconds, milliseconds late) of each beep against the even beat that fits best."""
-    onsets, period = beats(ear, beeps).onsets, PERIODS[beeps.rate]
+    onsets, period = beats(features, beeps).onsets, PERIODS[beeps.rate]
     if not len(onsets):
         return []
     count = np.concatenate([[0], np.cumsum(np.round(np.diff(onsets) / period))])
@@ -122,8 +122,8 @@ def _lengths(found: Beats, period: float, end: float) -> list[tuple[float, float
     return faults
 
 
-def _marked(ear: Ear, faults: list[tuple[float, float]]) -> Array:
-    wrong = np.zeros(len(ear.times), bool)
+def _marked(features: Features, faults: list[tuple[float, float]]) -> Array:
+    wrong = np.zeros(len(features.times), bool)
     for begin, end in faults:
         first = min(round(begin / FRAME), len(wrong) - 1)
         wrong[first : max(first, round(end / FRAME)) + 1] = True
@@ -142,23 +142,23 @@ class Glide:
     ahead: Array
 
 
-def glide(ear: Ear, said: Sweep) -> Glide:
+def glide(features: Features, said: Sweep) -> Glide:
     """Follow the sweeps of a sound."""
-    track = ear.spectra.track(*GLIDES)
+    track = features.spectra.track(*GLIDES)
     heard = track.level >= SOUNDING * strength(track.level)
     share = np.log(track.hertz / SWEEP[0]) / np.log(SWEEP[1] / SWEEP[0])
     place = (share if said.direction == "rising" else 1 - share) * (1 - GAP)
-    return Glide(heard, track.hertz, (place - ear.times / SWEEPS[said.rate]) % 1)
+    return Glide(heard, track.hertz, (place - features.times / SWEEPS[said.rate]) % 1)
 
 
-def sweep(ear: Ear, said: Sweep) -> Array:
+def sweep(features: Features, said: Sweep) -> Array:
     """Say where a sweep is lacking, or does not run as it should."""
-    found, period = glide(ear, said), SWEEPS[said.rate]
+    found, period = glide(features, said), SWEEPS[said.rate]
     turn = np.where(found.heard, np.exp(2j * np.pi * found.ahead), 0)
     near = around(turn, period)
     off = _wrapped(found.ahead - np.angle(near) / (2 * np.pi))
     strays = found.heard & (np.abs(off) > OFF_PLACE)
-    place = (np.angle(near) / (2 * np.pi) + ear.times / period) % 1
+    place = (np.angle(near) / (2 * np.pi) + features.times / period) % 1
     due = (place > 0.06) & (place < 0.94 - GAP)
     lag = round(period / FRAME / 2)
     early, late = np.roll(near, lag), np.roll(near, -lag)
@@ -167,14 +167,14 @@ def sweep(ear: Ear, said: Sweep) -> Array:
     return lasting(strays, 0.1) | lasting(due & ~found.heard, 0.1) | lasting(drift, 0.1)
 
 
-def run_errors(ear: Ear, said: Sweep) -> list[tuple[float, float]]:
+def run_errors(features: Features, said: Sweep) -> list[tuple[float, float]]:
     """Give (seconds, milliseconds late) of sweeps, by quarters of their period."""
-    found, period = glide(ear, said), SWEEPS[said.rate]
-    quarter = np.floor(ear.times / period * 4).astype(int)
+    found, period = glide(features, said), SWEEPS[said.rate]
+    quarter = np.floor(features.times / period * 4).astype(int)
     times, turns = [], []
     for place in np.unique(quarter[found.heard]):
         inside = found.heard & (quarter == place)
-        times.append(ear.times[inside].mean())
+        times.append(features.times[inside].mean())
         turns.append(np.angle(np.exp(2j * np.pi * found.ahead[inside]).mean()) / (2 * np.pi))
     if not times:
         return []

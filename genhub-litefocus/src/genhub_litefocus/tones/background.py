@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from genhub_litefocus.tones.ear import HIGHEST, Ear, around, lasting
-from genhub_litefocus.tones.hearing import AUDIBLE, LOBE, Array
+from genhub_litefocus.tones.features import HIGHEST, Features, around, lasting
+from genhub_litefocus.tones.spectra import AUDIBLE, LOBE, Array
 from genhub_litefocus.tones.voices import glide
 from genhub_litefocus.tones.world import (
     BANDS,
@@ -33,9 +33,9 @@ LINE = 0.45  # share of a noise's power from which one frequency is a tone and n
 EDGE = 3  # frames at either end whose spectra reach beyond the sound
 
 
-def sound(ear: Ear, scene: Scene) -> Array:
+def sound(features: Features, scene: Scene) -> Array:
     """Say where there is sound and should not be, or the other way round."""
-    heard = ear.loudness > AUDIBLE
+    heard = features.loudness > AUDIBLE
     if scene == Scene():
         return lasting(heard, 0.05)
     quiet = 0.1  # seconds from which a pause is none that the caption has
@@ -48,10 +48,10 @@ def sound(ear: Ear, scene: Scene) -> Array:
     return lasting(~heard, quiet)
 
 
-def noise(ear: Ear, said: Noise) -> Array:
+def noise(features: Features, said: Noise) -> Array:
     """Say where noise is lacking in its band, or is heard in another."""
-    free = ~_tones(ear)
-    levels = {band: _level(ear, free, band) for band in BANDS}
+    free = ~_tones(features)
+    levels = {band: _level(features, free, band) for band in BANDS}
     own = levels.pop(said.band)
     usual = max(float(np.median(own)), AUDIBLE)
     dim = lasting(around(own**2, 0.1) < (DIM * usual) ** 2, 0.1)
@@ -60,28 +60,28 @@ def noise(ear: Ear, said: Noise) -> Array:
     return np.logical_or.reduce([dim, *others])
 
 
-def purity(ear: Ear, scene: Scene) -> Array:
+def purity(features: Features, scene: Scene) -> Array:
     """Say where a tone or a noise is heard that the caption does not have."""
     if scene == Scene():
-        return sound(ear, scene)
-    spectra, known = ear.spectra, _tones(ear)
+        return sound(features, scene)
+    spectra, known = features.spectra, _tones(features)
     inside = spectra.within(80.0, HIGHEST)
     loudest = float(np.percentile(spectra.power[:, inside].max(1), 95))
     tone, hiss = (max(share**2 * loudest, AUDIBLE**2) for share in (EXTRA, HISS))
-    wrong = np.zeros(len(ear.times), bool)
+    wrong = np.zeros(len(features.times), bool)
     if isinstance(scene.ground, Noise):
         low, high = BANDS[scene.ground.band]
-        wrong |= _lines(ear, known, scene.ground.band) > tone
+        wrong |= _lines(features, known, scene.ground.band) > tone
         inside &= ~spectra.within(low / NEAR - 30, high * NEAR + 30)
     rest = _within(np.where(known, 0, spectra.power)[:, inside])
     spread = around(rest.sum(1), 1.0) / LOBE > hiss
     return wrong | spread | lasting(around(rest, 0.1).max(1) > tone, 0.1)
 
 
-def _lines(ear: Ear, known: Array, band: str) -> Array:
+def _lines(features: Features, known: Array, band: str) -> Array:
     """Give the power of the tone in the noise of a band, 0 where no frequency stands out."""
-    bins = ear.spectra.within(*BANDS[band])
-    power = around(np.where(known, 0, ear.spectra.power)[:, bins], 2.0)
+    bins = features.spectra.within(*BANDS[band])
+    power = around(np.where(known, 0, features.spectra.power)[:, bins], 2.0)
     padded = np.pad(power, ((0, 0), (1, 1)))
     line = (padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]).max(1)
     return np.where(line > LINE * power.sum(1), line / LOBE, 0)
@@ -93,22 +93,22 @@ def _within(values: Array) -> Array:
     return np.concatenate([inner[:1].repeat(EDGE, 0), inner, inner[-1:].repeat(EDGE, 0)])
 
 
-def _level(ear: Ear, free: Array, band: str) -> Array:
+def _level(features: Features, free: Array, band: str) -> Array:
     """Give the root mean square of a band, from those of its bins that hold no tone."""
-    bins = ear.spectra.within(*BANDS[band])
-    power, counted = ear.spectra.power[:, bins], free[:, bins]
+    bins = features.spectra.within(*BANDS[band])
+    power, counted = features.spectra.power[:, bins], free[:, bins]
     share = np.maximum(counted.mean(1), 0.05)
     return _within(np.sqrt(np.where(counted, power, 0).sum(1) / share / (2 * LOBE)))
 
 
-def _tones(ear: Ear) -> Array:
+def _tones(features: Features) -> Array:
     """Say which bins [frames, bins] hold the tones of the caption."""
-    hertz = ear.spectra.hertz
-    held = np.zeros(ear.spectra.power.shape, bool)
-    for tone in ear.tones:
+    hertz = features.spectra.hertz
+    held = np.zeros(features.spectra.power.shape, bool)
+    for tone in features.tones:
         held |= _near(hertz, PITCHES[tone.pitch], BESIDE)
-    if isinstance(ear.scene.voice, Sweep):
-        found = glide(ear, ear.scene.voice)
+    if isinstance(features.scene.voice, Sweep):
+        found = glide(features, features.scene.voice)
         moving = _near(hertz, found.hertz[:, None], 2 * BESIDE) & found.heard[:, None]
         padded = np.pad(moving, ((2, 2), (0, 0)))
         for shift in range(5):  # the frames beside it hear its edges

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from genhub_litefocus.tones.hearing import (
+from genhub_litefocus.tones.spectra import (
     AUDIBLE,
     FRAME,
     LOWEST_RATE,
@@ -22,7 +22,7 @@ from genhub_litefocus.tones.hearing import (
 )
 from genhub_litefocus.tones.world import PITCHES, Beeps, Scene, Steady, Sweep
 
-__all__ = ["SHORTEST", "Ear", "Tone", "around", "lasting", "strength"]
+__all__ = ["SHORTEST", "Features", "Tone", "around", "lasting", "strength"]
 
 Tone: TypeAlias = Steady | Beeps
 
@@ -32,7 +32,7 @@ HIGHEST = 7500.0  # hertz
 
 
 @dataclass(frozen=True, eq=False)
-class Ear:
+class Features:
     """A waveform [samples] and what its caption says."""
 
     waveform: Array
